@@ -1,0 +1,39 @@
+# Each target is one line of work; the logic stands in tools/.
+SYSTEM_PYTHON ?= python3
+PYTHON = .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs bench lab schemas pins clean
+
+help:  ## say what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/'
+
+setup:  ## make .venv and install the pins into it, when they changed
+	@$(SYSTEM_PYTHON) tools/setup.py
+
+demo: setup  ## place a call on this machine and judge its recordings
+	@$(PYTHON) -m tools.demo
+
+test: setup  ## run the project's own tests
+	@$(PYTHON) -m pytest tests
+
+check: setup  ## run the whole gate
+	@$(PYTHON) -m tools.gate
+
+docs: setup  ## build the site into site/
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+bench: setup  ## measure the relay on this machine
+	@$(PYTHON) -m bench
+
+lab: setup  ## the network laboratory
+	@$(PYTHON) -m tools.lab
+
+schemas: setup  ## write the generated views of the schemas
+	@$(PYTHON) -m schemas.build
+
+pins: setup  ## write requirements/ anew from pyproject.toml
+	@$(PYTHON) -m tools.pins
+
+clean: ## remove everything that can be made again
+	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist out site

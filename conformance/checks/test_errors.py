@@ -1,0 +1,134 @@
+"""Checks of spec/errors.md: close codes, limits, shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from conformance import codec, identity, spec
+from conformance.checking import check
+from conformance.puppet import Puppet
+from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
+from conformance.verdicts import Untestable
+
+CODES = spec.close_codes()
+
+
+@check("ERR-1")
+async def test_every_close_has_a_reason(stage: Stage) -> None:
+    """The relay is made to close connections in five ways; every close must have a reason."""
+    closing = [await stage.dial("prober", "ping"), await stage.dial("lost", "nonsense")]
+    refused = await stage.dial("refused")
+    refused.send(refused.identity.registration(bytes(64)))
+    replaced = await stage.register("bob")
+    await stage.register("bob")
+    closing += [refused, replaced, await stage.knock(stage.person("eve"), stage.call_id())]
+    await stage.until(lambda: all(one.closed for one in closing), 0.7)
+    closes = {one.name: one.closed for one in closing if one.closed}
+    if not closes:
+        message = "the relay closed no connection"
+        raise Untestable(message)
+    silent = [name for name, close in closes.items() if not close.reason]
+    assert not silent, f"the close of {silent[0]} has an empty reason"
+
+
+@check("ERR-2", needs=("MEDIA-1",))
+async def test_a_bad_message_does_not_end_media(stage: Stage) -> None:
+    """Malformed, unknown and refused messages and cut frames arrive on a media connection; it must stay
+    open and carry media.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    _, at_alice, at_bob = await stage.meet(alice, bob)
+    await stage.marker(at_alice, at_bob, codec.datagram(b"before"))
+    for bad in (b"{", b'{"Nonsense":{}}', b'"Later"', b'{"CallOffer":{}}', b""):
+        at_alice.send_bytes(codec.frame(bad))
+    at_alice.send_bytes(b"\0\0")
+    at_alice.send_bytes(b"\xff\xff\xff\xff")
+    behind = codec.datagram(b"behind bad messages")
+    arrived = await stage.carries(at_alice, at_bob, behind)
+    assert at_alice.closed is None, f"the media connection was closed with {at_alice.closed}"
+    assert arrived, "after bad messages no media is forwarded"
+
+
+@check("ERR-3")
+async def test_a_flood_of_bad_messages_is_closed(stage: Stage) -> None:
+    """More bad messages and frames than the limit are sent; the connection must be closed with BAD_MESSAGES."""
+    alice = await stage.register("alice")
+    for number in range(int(stage.relay.limits["bad_messages"]) + 4):
+        bad = (b"{", b'{"Nonsense":{}}', b'{"Ping":{}}')[number % 3]
+        alice.send_bytes(codec.frame(bad), flush=False)
+    alice.link.transmit()
+    await stage.expects_close(alice, CODES["BAD_MESSAGES"])
+
+
+@check("ERR-4")
+async def test_who_does_not_read_is_closed(stage: Stage) -> None:
+    """A client grants no streams and asks for more than the limit; it must be closed with TOO_SLOW."""
+    alice = await stage.register("alice", streams=STREAMS_OF_A_SHY_PUPPET)
+    for number in range(int(stage.relay.limits["unread"]) + 8):
+        alice.send_bytes(codec.encode(identity.ping(number)), flush=False)
+    alice.link.transmit()
+    await stage.expects_close(alice, CODES["TOO_SLOW"])
+
+
+@dataclass
+class Ending:
+    """What the people of a relay that was stopped have heard."""
+
+    ringing: tuple[Puppet, Puppet]
+    active: tuple[Puppet, Puppet]
+    idle: Puppet
+    media: Puppet
+
+    @property
+    def signals(self) -> tuple[Puppet, ...]:
+        """All signal connections."""
+        return *self.ringing, *self.active, self.idle
+
+
+async def _stop(stage: Stage) -> Ending:
+    """Stop a relay of its own with a Ringing and an Active call; done once, judged twice."""
+    known = stage.memory.once.get("shutdown")
+    if known is None:
+        known = stage.memory.once["shutdown"] = asyncio.ensure_future(_perform(stage))
+    ending: Ending = await known
+    return ending
+
+
+async def _perform(stage: Stage) -> Ending:
+    relay = stage.target.fresh("stopped")
+    original, stage.relay = stage.relay, relay
+    try:
+        alice, bob, carol, dave, erin = await stage.register_all("alice", "bob", "carol", "dave", "erin")
+        await stage.place(alice, bob)
+        call_id = await stage.set_up(carol, dave)
+        media = await stage.knock(carol, call_id)
+        await stage.admitted(media)
+        ending = Ending((alice, bob), (carol, dave), erin, media)
+        if relay.process is not None:
+            relay.process.stop()
+        await stage.until(lambda: all(one.closed for one in (*ending.signals, media)), 2.0)
+    finally:
+        stage.relay = original
+    return ending
+
+
+@check("ERR-5")
+async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
+    """A relay with a Ringing and an Active call is stopped; Hangup{Error} must reach all four parties."""
+    ending = await _stop(stage)
+    left = [one.name for one in (*ending.ringing, *ending.active) if not one.heard("Hangup", reason="Error")]
+    assert not left, f"no Hangup{{Error}} reached {left}"
+
+
+@check("ERR-6")
+async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
+    """A relay is stopped; every signal connection must be closed with SHUTDOWN, and the media connection
+    with that or, because its call ends as well (MEDIA-14), with CALL_ENDED.
+    """
+    ending = await _stop(stage)
+    for one in ending.signals:
+        await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
+    closed = await stage.close_of(ending.media, 0.1)
+    allowed = (CODES["SHUTDOWN"], CODES["CALL_ENDED"])
+    assert closed and closed.application and closed.code in allowed, f"the media connection ended with {closed}"

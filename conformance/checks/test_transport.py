@@ -1,0 +1,197 @@
+"""Checks of spec/transport.md: QUIC, server names, streams, datagrams."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conformance import codec, identity, spec
+from conformance.checking import check
+from conformance.stage import Stage
+from conformance.verdicts import Unsupported, Untestable
+
+CODES = spec.close_codes()
+MANY = 256
+
+
+@check("TRANS-1")
+async def test_a_foreign_protocol_is_refused(stage: Stage) -> None:
+    """A client offers the protocol `h3` only; its handshake must not complete."""
+    puppet = await stage.dial("stranger", alpn="h3", handshake=False)
+    await stage.until(lambda: puppet.connected or bool(puppet.closed), 2.0)
+    assert not puppet.connected, "the handshake completed for a client that offers `h3` only"
+
+
+@check("TRANS-2")
+async def test_datagrams_are_advertised(stage: Stage) -> None:
+    """The transport parameters of the relay must allow datagram frames of 1200 bytes."""
+    puppet = await stage.dial("alice")
+    limit = puppet.quic.datagram_limit
+    assert limit >= 1200, f"the relay advertises a max datagram frame size of {limit} bytes"
+
+
+@check("TRANS-3", variant="quick")
+async def test_a_silent_connection_is_kept_alive(stage: Stage) -> None:
+    """A registered client says nothing more; ack-eliciting packets of the relay must go on arriving."""
+    puppet = await stage.register("alice")
+    interval = stage.relay.timers["keep_alive"]
+    quiet = asyncio.get_running_loop().time() + 1.5 * interval
+    heard = await stage.until(lambda: puppet.quic.eliciting[-1:] > [quiet], 4 * interval + 0.5)
+    assert heard, f"nothing arrives on a silent connection, long after the interval of {interval} s"
+
+
+@check("TRANS-4")
+async def test_an_unfinished_handshake_delays_nobody(stage: Stage) -> None:
+    """Three clients begin a handshake and leave it hanging; another one's must complete meanwhile."""
+    hanging = [await stage.dial(f"idler {n}", muted=True, handshake=False) for n in range(3)]
+    puppet = await stage.dial("alice", handshake=False)
+    completed = await stage.until(lambda: puppet.connected, 1.5)
+    for one in hanging:
+        one.link.unmute()
+    await stage.until(lambda: all(one.connected or one.closed for one in hanging), 1.0)
+    assert completed, "a handshake does not complete while others are left hanging"
+
+
+@check("TRANS-5", variant="open", last=True)
+async def test_a_connection_too_many_is_closed(stage: Stage) -> None:
+    """One connection more than the limit is opened; the last must be closed with TOO_MANY_CONNECTIONS."""
+    limit = int(stage.relay.limits["connections"])
+    if limit > MANY:
+        message = f"the relay's limit is {limit} connections; the suite opens at most {MANY}"
+        raise Unsupported(message)
+    for number in range(limit):
+        await stage.dial(f"client {number}")
+    puppet = await stage.dial("one too many")
+    await stage.expects_close(puppet, CODES["TOO_MANY_CONNECTIONS"])
+
+
+@check("TRANS-6")
+async def test_server_names_are_read_without_case(stage: Stage) -> None:
+    """A client connects to `_SIGNAL` and registers; it must be served as one at `_signal`."""
+    for name in ("_SIGNAL", "_Signal"):
+        puppet = await stage.dial(f"alice at {name}", name)
+        puppet.send(puppet.identity.registration())
+        puppet.send(identity.ping(1))
+        await stage.until(lambda: bool(puppet.inbox) or bool(puppet.closed), 1.0)
+        assert puppet.inbox, f"a connection to {name} is not served: {puppet.closed or 'nothing arrives'}"
+
+
+@check("TRANS-7")
+async def test_an_unknown_server_name_is_closed(stage: Stage) -> None:
+    """Clients connect to names that mean nothing; each must be closed with NO_SUCH_SERVICE."""
+    for name in ("version", "_federation", "nonsense", "default", None):
+        puppet = await stage.dial(f"client of {name}", name)
+        await stage.expects_close(puppet, CODES["NO_SUCH_SERVICE"])
+
+
+@check("TRANS-8")
+async def test_ping_is_closed_normally(stage: Stage) -> None:
+    """A client connects to `ping`; after the handshake it must be closed with NORMAL."""
+    puppet = await stage.dial("prober", "ping")
+    await stage.expects_close(puppet, CODES["NORMAL"])
+
+
+@check("TRANS-9")
+async def test_every_message_has_a_stream_of_its_own(stage: Stage) -> None:
+    """A call is placed, accepted and ended; every message of the relay must come alone on a new
+    bidirectional stream that the relay ends.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    await stage.set_up(alice, bob)
+    bob.send(identity.hangup())
+    await stage.settle()
+    regular = await stage.until(
+        lambda: not [*alice.irregular_streams(), *bob.irregular_streams()], 1.0
+    )
+    faults = [*alice.irregular_streams(), *bob.irregular_streams()]
+    assert regular, f"{faults[0]}, and {len(faults) - 1} more like it"
+
+
+@check("TRANS-10")
+async def test_messages_are_handled_in_the_order_of_their_streams(stage: Stage) -> None:
+    """The end of a Ping is held back while another goes out on a later stream; the Pong of the
+    earlier stream must come first.
+    """
+    alice = await stage.register("alice")
+    early = codec.encode(identity.ping(1))
+    stream = alice.send_bytes(early[:9], fin=False)
+    alice.send(identity.ping(2))
+    await stage.until(lambda: bool(alice.heard("Pong", timestamp_ms=2)), 0.1)
+    alice.send_bytes(early[9:], stream=stream)
+    await stage.settle(alice)
+    order = [one.body["timestamp_ms"] for one in alice.heard("Pong") if one.body["timestamp_ms"] in (1, 2)]
+    if len(order) != 2:
+        message = f"the Pongs that arrived have the numbers {order}"
+        raise Untestable(message)
+    assert order == [1, 2], "the message on the later stream was handled first"
+
+
+@check("TRANS-11")
+async def test_the_relay_ends_its_half_of_every_stream(stage: Stage) -> None:
+    """Messages that are answered, acted on, ignored and bad are sent, each on a stream of its own;
+    the relay must end its half of every one.
+    """
+    alice, _ = await stage.register_all("alice", "bob")
+    sent = [alice.send(identity.ping(n)) for n in (1, 2)]
+    sent.append(alice.send(alice.identity.offer(stage.person("bob").fingerprint, stage.call_id())))
+    sent.append(alice.send(identity.hangup()))
+    sent.append(alice.send({"Nonsense": {}}))
+    sent.append(alice.send_bytes(codec.frame(b"{")))
+    await stage.settle(alice)
+    done = await stage.until(lambda: set(sent) <= alice.ended | alice.reset, 1.0)
+    left = sorted(set(sent) - alice.ended - alice.reset)
+    assert done, f"the relay does not end its half of the streams {left}"
+
+
+@check("TRANS-12")
+async def test_bytes_behind_the_first_frame_are_discarded(stage: Stage) -> None:
+    """Two Pings are sent as two frames of one stream, at once and in pieces; only the first of each
+    stream may be answered.
+    """
+    alice = await stage.register("alice")
+    alice.send_bytes(codec.encode(identity.ping(1)) + codec.encode(identity.ping(2)))
+    stream = alice.send_bytes(codec.encode(identity.ping(3)), fin=False)
+    await stage.settle(alice)
+    alice.send_bytes(codec.encode(identity.ping(4)), stream=stream)
+    await stage.settle(alice)
+    second = [n for n in (2, 4) if alice.heard("Pong", timestamp_ms=n)]
+    assert not second, "the second frame of a stream was answered"
+
+
+@check("TRANS-13")
+async def test_a_whole_frame_does_not_wait_for_the_end(stage: Stage) -> None:
+    """A Ping is sent and its stream is left open; the Pong must come all the same."""
+    alice = await stage.register("alice")
+    stream = alice.send_bytes(codec.encode(identity.ping(1)), fin=False)
+    came = await stage.until(lambda: bool(_own(alice.heard("Pong"))), 0.5)
+    alice.send_bytes(b"", stream=stream)
+    assert came, "a whole frame has no effect while its stream is open"
+
+
+def _own(pongs: list[object]) -> list[object]:
+    """The first Pong answers the fence of the registration."""
+    return pongs[1:]
+
+
+@check("TRANS-14", variant="quick")
+async def test_a_stalled_stream_is_reset(stage: Stage) -> None:
+    """A frame is begun and never completed, and a Ping follows; the stream must be reset and the Ping
+    answered once the time for a frame is over.
+    """
+    alice = await stage.register("alice")
+    stalled = alice.send_bytes(b"\0\0\0\x10{", fin=False)
+    known = len(alice.heard("Pong"))
+    alice.send(identity.ping(1))
+    patience = stage.relay.timers["stream"] + 1.0
+    answered = await stage.until(lambda: len(alice.heard("Pong")) > known, patience)
+    assert answered, "a message behind a stalled stream is never handled"
+    gone = await stage.until(lambda: stalled in alice.reset | alice.stopped, 0.5)
+    assert gone, "the stalled stream is not reset"
+
+
+@check("TRANS-15")
+async def test_a_datagram_does_not_end_a_signal_connection(stage: Stage) -> None:
+    """Datagrams are sent on a signal connection; it must stay open and go on being served."""
+    alice = await stage.register("alice")
+    alice.datagram(codec.datagram(b"hello"), b"x", bytes(1000))
+    served = await stage.fence(alice) and await stage.fence(alice)
+    assert served, f"after a datagram the connection is not served: {alice.closed or 'no answer'}"

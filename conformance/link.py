@@ -1,0 +1,174 @@
+"""Link (spec/transport.md): one QUIC connection of a puppet, bytes in and bytes out.
+
+The puppet has to misbehave on purpose, which aioquic's public surface does not allow. The hooks into it
+are all in this file: granting no further streams, reading a close when it arrives and not three
+time-outs later, and noticing ack-eliciting packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import Buffer
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
+from aioquic.quic.events import QuicEvent
+from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.recovery import QuicPacketSpace
+
+
+class Close(NamedTuple):
+    """How the other side closed: with an application's code, or with one of QUIC's own."""
+
+    code: int
+    reason: str
+    application: bool
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        kind = "code" if self.application else "transport error"
+        return f"{kind} {self.code} ({self.reason or 'no reason'})"
+
+
+class Connection(QuicConnection):
+    """A QUIC connection that can withhold stream credit and tells what it notices."""
+
+    def __init__(self, configuration: QuicConfiguration, streams: int | None) -> None:
+        """Grant the other side `streams` streams and not one more; None: as many as it likes."""
+        super().__init__(configuration=configuration)
+        self.frozen = streams is not None
+        if streams is not None:
+            self._local_max_streams_bidi.value = streams
+            self._local_max_streams_bidi.sent = streams
+        self.eliciting: list[float] = []
+        self.closed: Close | None = None
+
+    @property
+    def datagram_limit(self) -> int:
+        """The max datagram frame size that the other side advertised, in bytes; 0 when it did not."""
+        return self._remote_max_datagram_frame_size or 0
+
+    def grant(self, streams: int) -> None:
+        """Grant `streams` further streams at last, and from then on as many as are used."""
+        self.frozen = False
+        self._local_max_streams_bidi.value += streams
+
+    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
+        if not self.frozen:
+            super()._write_connection_limits(builder, space)
+
+    def _payload_received(
+        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False  # noqa: FBT001, FBT002
+    ) -> tuple[bool, bool]:
+        eliciting, probing = super()._payload_received(context, plain, crypto_frame_required)
+        if eliciting:
+            self.eliciting.append(context.time)
+            del self.eliciting[:-64]
+        return eliciting, probing
+
+    def _handle_connection_close_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        super()._handle_connection_close_frame(context, frame_type, buf)
+        event = self._close_event
+        if event is not None and self.closed is None:
+            application = event.frame_type is None
+            self.closed = Close(event.error_code, event.reason_phrase, application)
+
+
+class Link(QuicConnectionProtocol):
+    """The socket and the timer of one connection; hands every event to `notice`."""
+
+    def __init__(self, quic: Connection, notice: Callable[[QuicEvent | None], None]) -> None:
+        """Serve `quic`; `notice` is called with every event, and with None after every packet."""
+        super().__init__(quic)
+        self.quic = quic
+        self.muted = False
+        self.unreachable = False
+        self._notice = notice
+        self._held: list[tuple[bytes | str, NetworkAddress]] = []
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Hand an event on."""
+        self._notice(event)
+
+    def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
+        """Take a packet, or hold it back while muted."""
+        if self.muted:
+            self._held.append((data, addr))
+            del self._held[:-64]
+            return
+        super().datagram_received(data, addr)
+        self._notice(None)
+
+    def unmute(self) -> None:
+        """Take the packets that were held back."""
+        self.muted = False
+        held, self._held = self._held, []
+        for data, addr in held:
+            self.datagram_received(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """Remember that nobody listens at the other side's address."""
+        del exc
+        self.unreachable = True
+        self._notice(None)
+
+    def abandon(self) -> None:
+        """Say good-bye and free the socket, without waiting for the other side."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.quic.get_peer_address() is not None and self.quic.closed is None:
+            self.quic.close(error_code=0, reason_phrase="the check is over")
+            self.transmit()
+        self.drop()
+
+    def drop(self) -> None:
+        """Free the socket and the timer without a word."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.close()
+
+    def transmit(self) -> None:
+        """Send what is to be sent, unless the socket is gone."""
+        if self._transport is not None and not self._transport.is_closing():
+            super().transmit()
+
+
+async def dial(
+    address: tuple[str, int],
+    notice: Callable[[QuicEvent | None], None],
+    *,
+    server_name: str | None,
+    alpn: str = "wzp",
+    streams: int | None = None,
+    packet: int = 1200,
+    muted: bool = False,
+) -> Link:
+    """Start a connection to `address` (IP, port); the handshake is not awaited.
+
+    `streams` limits what the other side may open, `packet` is the UDP payload in bytes, `muted` holds
+    every answer back until `unmute`.
+    """
+    configuration = QuicConfiguration(
+        is_client=True,
+        alpn_protocols=[alpn],
+        server_name=server_name,
+        verify_mode=ssl.CERT_NONE,
+        idle_timeout=30.0,
+        max_datagram_frame_size=65535,
+        max_datagram_size=packet,
+    )
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_datagram_endpoint(
+        lambda: Link(Connection(configuration, streams), notice), remote_addr=address
+    )
+    link.muted = muted
+    link.connect(address)
+    return link

@@ -1,0 +1,186 @@
+"""Model: the table of spec/call.md as something that can be played, cell by cell.
+
+A cell is a state, an event and a sender. What it should lead to is the row of the table, or, where no row
+stands, nothing. The one reply that the table leaves to the chapter's refusals is added by hand: an offer
+with the call_id of a live call of others is answered with Hangup{Error}.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from conformance import identity, spec
+from conformance.codec import body_of, name_of
+from conformance.puppet import Heard, Puppet
+from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
+
+STATES = ("–", "Pending", "Ringing", "Active", "Ended")
+EVENTS = ("offer", "accept", "reject", "hangup", "registration", "loss")
+SENDERS = ("caller", "callee", "third")
+AT_ONCE = 6
+LOSS = 2.5
+"""Seconds until a closed connection is known to be lost."""
+
+
+class Cell(NamedTuple):
+    """One cell, and the messages that have to follow, in order."""
+
+    state: str
+    event: str
+    by: str
+    to_caller: tuple[str, ...]
+    to_callee: tuple[str, ...]
+    to_third: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name the cell."""
+        return f"{self.event} by the {self.by} in the state {self.state}"
+
+
+def cells() -> list[Cell]:
+    """Return every cell that a sender from outside can play."""
+    table = {(row.state, row.event, row.by): row for row in spec.transitions()}
+    made: list[Cell] = []
+    for state, event, by in itertools.product(STATES, EVENTS, SENDERS):
+        if state in ("–", "Ended") and event not in ("accept", "reject", "hangup"):
+            continue  # the first row of the table begins every other cell
+        row = table.get((state, event, by))
+        refused = event == "offer" and by != "caller"
+        replies = {"caller": row.to_caller if row else (), "callee": row.to_callee if row else (), "third": ()}
+        if refused:
+            replies[by] = ("Hangup{Error}",)
+        if (state, event, by) == ("Pending", "registration", "callee"):
+            # The new connection takes the offer, so that "flushed" follows at once.
+            replies["caller"] += table["Pending", "flushed", "relay"].to_caller
+        made.append(Cell(state, event, by, replies["caller"], replies["callee"], replies["third"]))
+    return made
+
+
+class _Scene(NamedTuple):
+    caller: Puppet
+    callee: Puppet
+    third: Puppet
+    call_id: str
+
+    def seat(self, name: str) -> Puppet:
+        """Return the puppet that plays this part."""
+        return {"caller": self.caller, "callee": self.callee, "third": self.third}[name]
+
+
+async def play(stage: Stage, cell: Cell) -> str:
+    """Play a cell with people of its own; return a sentence when something else follows, or nothing."""
+    own = Stage(
+        stage.target,
+        stage.relay,
+        f"{stage.person(str(cell)).fingerprint}",
+        slow=stage.slow,
+        memory=stage.memory,
+        phase=stage.phase,
+    )
+    try:
+        return await _play(own, cell)
+    finally:
+        for step in own.dialogue.steps() if cell.state == "" else ():
+            stage.dialogue.note(step["who"], step["direction"], step["what"])
+        own.clear()
+
+
+async def _play(stage: Stage, cell: Cell) -> str:
+    scene = await _reach(stage, cell.state)
+    parts = {"caller": scene.caller, "callee": scene.callee, "third": scene.third}
+    marks = {part: puppet.mark() for part, puppet in parts.items()}
+    if cell.event == "registration":
+        parts[cell.by] = await stage.register(f"{cell.by}")
+        marks[cell.by] = 0
+    else:
+        _act(scene, cell)
+    await stage.settle()
+    if cell.event == "loss":
+        del parts[cell.by]
+        await _wait_for_loss(stage, cell, parts)
+    if scene.callee.quic.frozen and parts.get("callee") is scene.callee:
+        seen = {part: _told(puppet, marks[part]) for part, puppet in parts.items() if part != "callee"}
+        scene.callee.grant()
+        await stage.settle(*(puppet for puppet in parts.values() if puppet.alive))
+        if "callee" in parts:
+            seen["callee"] = _without_first_offer(_told(parts["callee"], marks["callee"]))
+    else:
+        seen = {part: _told(puppet, marks[part]) for part, puppet in parts.items()}
+    return _compare(cell, seen)
+
+
+async def _reach(stage: Stage, state: str) -> _Scene:
+    streams = STREAMS_OF_A_SHY_PUPPET if state == "Pending" else None
+    caller, third = await stage.register_all("caller", "third")
+    callee = await stage.register("callee", streams=streams)
+    if state == "–":
+        return _Scene(caller, callee, third, stage.call_id())
+    if state == "Pending":
+        return _Scene(caller, callee, third, await stage.pend(caller, callee))
+    call_id = await stage.place(caller, callee)
+    if state == "Active":
+        await stage.accept(callee, call_id)
+    elif state == "Ended":
+        caller.send(identity.hangup())
+    await stage.settle()
+    return _Scene(caller, callee, third, call_id)
+
+
+def _act(scene: _Scene, cell: Cell) -> None:
+    sender = scene.seat(cell.by)
+    match cell.event:
+        case "offer":
+            target = scene.callee if cell.by != "callee" else scene.caller
+            sender.send(sender.identity.offer(target.identity.fingerprint, scene.call_id))
+        case "accept":
+            sender.send(identity.answer(scene.call_id))
+        case "reject":
+            sender.send(identity.answer(scene.call_id, "Reject"))
+        case "hangup":
+            sender.send(identity.hangup("Normal"))
+        case "loss":
+            sender.leave()
+
+
+async def _wait_for_loss(stage: Stage, cell: Cell, parts: dict[str, Puppet]) -> None:
+    """The relay learns of a loss in its own time; where nothing has to follow nothing is waited for."""
+    for part, expected in (("caller", cell.to_caller), ("callee", cell.to_callee)):
+        puppet = parts.get(part)
+        if puppet is None or not expected:
+            continue
+        if puppet.quic.frozen:
+            puppet.grant()
+        await stage.until(lambda puppet=puppet: bool(puppet.heard("Hangup")), LOSS)
+
+
+def _told(puppet: Puppet, since: int) -> tuple[str, ...]:
+    return tuple(map(_spelled, puppet.heard(since=since)))
+
+
+def _spelled(one: Heard) -> str:
+    return f"Hangup{{{one.body.get('reason')}}}" if one.name == "Hangup" else one.name
+
+
+def _without_first_offer(told: tuple[str, ...]) -> tuple[str, ...]:
+    """The offer that could not leave belongs to the state, not to the event."""
+    return told[1:] if told[:1] == ("DirectCallOffer",) else told
+
+
+def _compare(cell: Cell, seen: dict[str, tuple[str, ...]]) -> str:
+    for part, told in seen.items():
+        expected = {"caller": cell.to_caller, "callee": cell.to_callee, "third": cell.to_third}[part]
+        actual = tuple(one for one in told if one != "RegisterPresenceAck")
+        if tuple(map(_full, expected)) != actual:
+            return f"{cell}: to the {part} {_words(expected)} was expected, and {_words(actual)} came"
+    return ""
+
+
+def _full(message: str) -> str:
+    """A bare Hangup of the table is the party's own, whose reason is Normal here."""
+    return f"Hangup{{{body_of(identity.hangup())['reason']}}}" if message == name_of(identity.hangup()) else message
+
+
+def _words(messages: Sequence[str]) -> str:
+    return ", ".join(messages) or "nothing"

@@ -1,0 +1,106 @@
+"""Process: a relay that the suite starts, its ready line and its end.
+
+The ready line is one JSON object with one member, `ready`; what comes after it on standard output is
+discarded, standard error goes to a file whose last line is quoted when something is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from conformance.verdicts import Exit, TargetFaultError
+
+STOPPING = 5.0
+"""Seconds a relay may take to stop before it is killed."""
+_LINE_LIMIT = 65536
+
+
+class Process:
+    """One started command."""
+
+    def __init__(self, command: list[str], log: Path, patience: float) -> None:
+        """Start it; raises TargetFaultError when there is nothing to start."""
+        self._log = log
+        self._until = time.monotonic() + patience
+        self._patience = patience
+        self._lines: queue.Queue[str] = queue.Queue(maxsize=1)
+        self._asked = False
+        try:
+            with log.open("wb") as errors:
+                self._popen = subprocess.Popen(  # noqa: S603 - the command is the user's own
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,  # ctrl-C is the suite's to handle
+                )
+        except OSError as error:
+            message = f"the relay under test cannot be started: {command[0]}: {error.strerror}"
+            raise TargetFaultError(message, Exit.NOT_JUDGED) from None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        stream = self._popen.stdout
+        if stream is None:
+            return
+        with stream:
+            self._lines.put(stream.readline(_LINE_LIMIT).decode("utf-8", "replace"))
+            while stream.read(_LINE_LIMIT):
+                pass
+
+    def ready(self) -> dict[str, Any]:
+        """Wait for the ready line and return what it says; raises TargetFaultError without one."""
+        try:
+            line = self._lines.get(timeout=max(0.0, self._until - time.monotonic()))
+        except queue.Empty:
+            message = (
+                f"the relay under test printed no ready line within {self._patience:.0f} s; "
+                "print it on standard output and flush it, or give the suite more time with --slow"
+            )
+            raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
+        if not line:
+            self._popen.wait()
+            raise TargetFaultError(f"{self._end()} before its ready line{self._quote()}", Exit.BROKE_PROTOCOL)
+        try:
+            ready = json.loads(line)["ready"]
+        except (ValueError, TypeError, KeyError):
+            ready = None
+        if not isinstance(ready, dict):
+            message = f"the relay under test printed {line[:80]!r} where its ready line was expected"
+            raise TargetFaultError(message, Exit.BROKE_PROTOCOL)
+        return ready
+
+    def stop(self) -> None:
+        """Ask the process to stop, as SIGTERM does."""
+        self._asked = True
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.terminate()
+
+    def wait(self) -> int:
+        """Wait for the end, kill what does not come to it, and return the exit status."""
+        try:
+            return self._popen.wait(STOPPING)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            return self._popen.wait()
+
+    def died(self) -> str:
+        """Return a sentence when the process ended without being asked, or nothing."""
+        if self._asked or self._popen.poll() is None:
+            return ""
+        return f"{self._end()} in the middle of the run{self._quote()}"
+
+    def _end(self) -> str:
+        return f"the relay under test ended with status {self._popen.returncode}"
+
+    def _quote(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return f"; its last words: {lines[-1][:200]}" if lines else "; it said nothing on standard error"

@@ -1,0 +1,208 @@
+"""Targets: the relay under test, running already or started by the suite.
+
+    udp:HOST:PORT      a relay that somebody runs
+    exec:COMMAND       a command that prints the ready line; `{options}` in it stands for the suite's options
+    ref:               the reference
+    mutant:ID          the reference with the rule ID broken
+
+Rules of this file: a relay is started at most once a variant and run; nothing that was started outlives
+the target; whose fault it is that nothing can be judged is said in one sentence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from conformance.process import Process
+from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
+
+TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0}
+"""Seconds that the specification names (spec/errors.md, Limits)."""
+LIMITS = {"connections": 10_000, "calls": 8, "offers_burst": 20, "offers_per_second": 10, "bad_messages": 60, "unread": 64}
+ADVERTISED = "198.51.100.7:4433"
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "signed": ("--registration", "signed", "--advertise", ADVERTISED),
+    "open": ("--registration", "open", "--max-connections", "40"),
+    "quick": (
+        *("--registration", "signed", "--ring-timeout", "0.4", "--register-timeout", "0.4"),
+        *("--media-timeout", "0.4", "--stream-timeout", "0.3", "--keep-alive", "0.2"),
+    ),
+}
+"""How the suite configures a relay that it starts; a relay without options has one variant."""
+PLACEHOLDER = "{options}"
+
+
+@dataclass(frozen=True)
+class Relay:
+    """One running relay: where it is, how it is configured, and its process when the suite started it."""
+
+    address: tuple[str, int]
+    policy: str
+    advertise: str
+    timers: Mapping[str, float]
+    limits: Mapping[str, float]
+    process: Process | None = None
+    ready: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Target:
+    """Relays under test, by variant."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        slow: float = 1.0,
+        timers: Mapping[str, float] | None = None,
+        advertise: str = "",
+        phase: str = "0",
+    ) -> None:
+        """Parse a target; raises UsageError for one that is none.
+
+        `timers` and `advertise` tell of a relay that cannot tell itself.
+        """
+        self.text = text
+        self._slow = slow
+        self._timers = TIMERS | dict(timers or {})
+        self._advertise = advertise
+        self._phase = phase
+        self._running: dict[str, Process] = {}
+        self._relays: dict[str, Relay] = {}
+        self._fresh: list[Process] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
+        kind, _, rest = text.partition(":")
+        self._command: list[str] | None = None
+        self._address: tuple[str, int] | None = None
+        if kind == "udp":
+            self._address = resolve(rest)
+        elif kind == "exec" and rest.strip():
+            self._command = _split(rest)
+        elif text == "ref:":
+            self._command = [sys.executable, "-m", "reference.relay", PLACEHOLDER]
+        elif kind == "mutant" and rest:
+            self._command = [sys.executable, "-m", "tests.mutants", rest, PLACEHOLDER]
+        else:
+            message = f"{text!r} is no target: say udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID"
+            raise UsageError(message)
+
+    @property
+    def configurable(self) -> bool:
+        """Whether the suite can choose the relay's options."""
+        return self._command is not None and PLACEHOLDER in self._command
+
+    def start(self, *variants: str) -> None:
+        """Start the relays of these variants, all at once, without waiting for them."""
+        if self._command is None:
+            return
+        for variant in variants if self.configurable else ("signed",):
+            if variant not in self._running:
+                self._running[variant] = self._launch(variant, variant)
+
+    def relay(self, variant: str) -> Relay:
+        """Return the relay of a variant; raises Unsupported when the target has no such variant."""
+        if variant in self._relays:
+            return self._relays[variant]
+        if self._address is not None:
+            relay = Relay(self._address, "", self._advertise or _text(self._address), self._timers, LIMITS)
+        else:
+            name = variant if self.configurable else "signed"
+            self.start(name)
+            relay = self._ready(self._running[name])
+        if variant == "open" and relay.policy != "open":
+            message = "the relay under test does not tell that its policy is open"
+            raise Unsupported(message)
+        self._relays[variant] = relay
+        return relay
+
+    def fresh(self, name: str) -> Relay:
+        """Return one more relay, for a check that stops it."""
+        if self._command is None:
+            message = "a relay that the suite did not start cannot be stopped by it"
+            raise Unsupported(message)
+        process = self._launch("signed", name)
+        self._fresh.append(process)
+        return self._ready(process)
+
+    def died(self) -> str:
+        """Return a sentence about a relay that ended by itself, or nothing."""
+        return next((sentence for one in self._running.values() if (sentence := one.died())), "")
+
+    def close(self) -> None:
+        """Stop everything that was started."""
+        processes = [*self._running.values(), *self._fresh]
+        for process in processes:
+            process.stop()
+        for process in processes:
+            process.wait()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        """Use the target for a while."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything that was started."""
+        self.close()
+
+    def _launch(self, variant: str, name: str) -> Process:
+        identity = Path(self._folder.name, f"{name}.identity")
+        options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
+        options += [*VARIANTS[variant], "--phase", self._phase]
+        command: list[str] = []
+        for word in self._command or ():
+            command += options if word == PLACEHOLDER else [word]
+        return Process(command, Path(self._folder.name, f"{name}.log"), 15.0 * self._slow)
+
+    def _ready(self, process: Process) -> Relay:
+        ready = process.ready()
+        try:
+            host, _, port = ready["addr"].rpartition(":")
+            address = resolve(f"{host}:{port}")
+            policy = str(ready.get("registration", ""))
+            timers = self._timers | {name: float(value) for name, value in ready.get("timers", {}).items()}
+            limits = LIMITS | {name: float(value) for name, value in ready.get("limits", {}).items()}
+        except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+            message = f"the ready line of the relay under test makes no sense: {error}"
+            raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
+        advertise = str(ready.get("advertise") or self._advertise or _text(address))
+        return Relay(address, policy, advertise, timers, limits, process, ready)
+
+
+def resolve(text: str) -> tuple[str, int]:
+    """Return the IP address and port of HOST:PORT; raises UsageError when there is none."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004
+        message = f"{text!r} is no HOST:PORT"
+        raise UsageError(message)
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)
+    except OSError as error:
+        message = f"{host!r} has no address: {error.strerror}"
+        raise UsageError(message) from None
+    ip = str(found[0][4][0])
+    return ip, int(port)
+
+
+def _text(address: tuple[str, int]) -> str:
+    ip, port = address
+    return f"[{ip}]:{port}" if ipaddress.ip_address(ip).version == 6 else f"{ip}:{port}"  # noqa: PLR2004
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        message = f"the command {command!r} cannot be read: {error}"
+        raise UsageError(message) from None

@@ -1,0 +1,1 @@
+"""The readable reference of DirectCall: a relay and a client."""

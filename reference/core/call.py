@@ -1,0 +1,162 @@
+"""One call (spec/call.md): its states, its events, and the table that joins them.
+
+`TRANSITIONS` is the table of the chapter, row by row; a test holds the two against each other.
+It does not know who is who: `By` says which side an event came from, and a row says what each side hears.
+What is not in the table changes nothing and sends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reference.core.errors import HangupReason, Misuse
+from reference.core.messages import CallRinging, CallSetup, Hangup
+
+if TYPE_CHECKING:
+    from reference.core.messages import DirectCallOffer, Message
+
+
+class State(StrEnum):
+    """Where a call stands."""
+
+    PENDING = "Pending"
+    RINGING = "Ringing"
+    ACTIVE = "Active"
+    ENDED = "Ended"
+
+
+class Event(StrEnum):
+    """What moves a call."""
+
+    OFFER = "offer"
+    FLUSHED = "flushed"
+    REGISTRATION = "registration"
+    ACCEPT = "accept"
+    REJECT = "reject"
+    TIMEOUT = "timeout"
+    HANGUP = "hangup"
+    LOSS = "loss"
+    SHUTDOWN = "shutdown"
+
+
+class By(StrEnum):
+    """Who moves it; a third party has no verbs and so no name here."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    RELAY = "relay"
+
+
+class Says(StrEnum):
+    """What a party hears of it, as the table writes it."""
+
+    OFFER = "DirectCallOffer"
+    RINGING = "CallRinging"
+    ANSWER = "DirectCallAnswer"
+    SETUP = "CallSetup"
+    HANGUP = "Hangup"
+    DECLINED = "Hangup{Declined}"
+    TIMEOUT = "Hangup{Timeout}"
+    NORMAL = "Hangup{Normal}"
+    ERROR = "Hangup{Error}"
+
+
+HANGUPS = {
+    Says.DECLINED: HangupReason.DECLINED,
+    Says.TIMEOUT: HangupReason.TIMEOUT,
+    Says.NORMAL: HangupReason.NORMAL,
+    Says.ERROR: HangupReason.ERROR,
+}
+
+
+class Row(NamedTuple):
+    """The rest of a row: the next state and what the two parties hear, in order."""
+
+    to: State
+    caller: tuple[Says, ...] = ()
+    callee: tuple[Says, ...] = ()
+
+
+UNANSWERED = (State.PENDING, State.RINGING)
+LIVE = (*UNANSWERED, State.ACTIVE)
+
+_ACCEPTED = Row(State.ACTIVE, (Says.ANSWER, Says.SETUP), (Says.SETUP,))
+
+TRANSITIONS: dict[tuple[State | None, Event, By], Row] = {
+    (None, Event.OFFER, By.CALLER): Row(State.PENDING, (), (Says.OFFER,)),
+    (State.PENDING, Event.FLUSHED, By.RELAY): Row(State.RINGING, (Says.RINGING,)),
+    (State.RINGING, Event.OFFER, By.CALLER): Row(State.RINGING, (Says.RINGING,)),
+    **{(state, Event.REGISTRATION, By.CALLEE): Row(state, (), (Says.OFFER,)) for state in UNANSWERED},
+    **{(state, Event.ACCEPT, By.CALLEE): _ACCEPTED for state in UNANSWERED},
+    **{(state, Event.REJECT, By.CALLEE): Row(State.ENDED, (Says.DECLINED,)) for state in UNANSWERED},
+    **{
+        (state, Event.TIMEOUT, By.RELAY): Row(State.ENDED, (Says.TIMEOUT,), (Says.TIMEOUT,))
+        for state in UNANSWERED
+    },
+    **{(state, Event.HANGUP, By.CALLER): Row(State.ENDED, (), (Says.HANGUP,)) for state in LIVE},
+    **{(state, Event.HANGUP, By.CALLEE): Row(State.ENDED, (Says.HANGUP,)) for state in LIVE},
+    **{(state, Event.LOSS, By.CALLER): Row(State.ENDED, (), (Says.NORMAL,)) for state in LIVE},
+    **{(state, Event.LOSS, By.CALLEE): Row(State.ENDED, (Says.NORMAL,)) for state in LIVE},
+    **{(state, Event.SHUTDOWN, By.RELAY): Row(State.ENDED, (Says.ERROR,), (Says.ERROR,)) for state in LIVE},
+}
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One live call: two fingerprints, the offer as it is forwarded, and where it stands.
+
+    Calls compare by identity, so that a late receipt for an ended call is not one for its successor.
+    """
+
+    call_id: str
+    caller: str
+    callee: str
+    offer: DirectCallOffer
+    state: State | None = None
+
+    @property
+    def room(self) -> str:
+        """Return the name of the media room (CALL-21)."""
+        return room_name(self.call_id)
+
+    def side(self, of: str) -> By | None:
+        """Return which party the fingerprint `of` is, or None for a third party."""
+        if of == self.caller:
+            return By.CALLER
+        return By.CALLEE if of == self.callee else None
+
+    def move(self, event: Event, by: By) -> Row | None:
+        """Go to the next state and return the row, or None when the table has no such row."""
+        row = TRANSITIONS.get((self.state, event, by))
+        if row is not None:
+            self.state = row.to
+        return row
+
+    def spoken(self, says: Says, forwarded: Message | None, relay_addr: str) -> Message:
+        """Return the message that a word of the table stands for.
+
+        `forwarded` is the answer or hangup that moved the call; raises Misuse when there is none to forward.
+        """
+        match says:
+            case Says.OFFER:
+                return self.offer
+            case Says.RINGING:
+                return CallRinging(call_id=self.call_id)
+            case Says.SETUP:
+                return CallSetup(call_id=self.call_id, room=self.room, relay_addr=relay_addr)
+        if says in HANGUPS:
+            return Hangup(reason=HANGUPS[says])
+        if forwarded is None:
+            message = f"{says} is forwarded, and there is nothing to forward"
+            raise Misuse(message)
+        return forwarded
+
+
+ROOM_PREFIX = "call-"
+
+
+def room_name(call_id: str) -> str:
+    """Return the room of a call (CALL-21)."""
+    return ROOM_PREFIX + call_id

@@ -1,0 +1,138 @@
+"""The calls of a relay (spec/call.md): one method a message; who may say it, and what follows.
+
+What a message does to a call stands in the table of `core/call.py`; a message from anybody that the table
+does not name changes nothing and is answered with nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference.core.call import By, Call, Event, Says, State
+from reference.core.effects import Count, Effect, Log, Send
+from reference.core.errors import HangupReason
+from reference.core.messages import AcceptMode, Hangup
+from reference.core.registry import Registry
+from reference.core.rooms import Rooms
+from reference.core.sessions import SMALL_MESSAGE, Session, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference.core.messages import DirectCallAnswer, DirectCallOffer, Message
+    from reference.core.registration import Presence
+    from reference.core.timers import Timers
+
+
+class Calls:
+    """All live calls of one relay, their deadlines and their rooms."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        presence: Presence,
+        timers: Timers[int | Call],
+        ephemeral: Callable[[], bytes],
+    ) -> None:
+        """Reach the parties through `presence`; put ring time-outs into `timers`."""
+        self.setting = setting
+        self.presence = presence
+        self.timers = timers
+        self.registry = Registry()
+        self.rooms = Rooms(setting.identity, self.registry, ephemeral)
+
+    def direct_call_offer(
+        self, session: int, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
+    ) -> list[Effect]:
+        """Place a call, ring again for one that rings, or refuse (CALL-1 to CALL-17)."""
+        reason = self.refusal(sender, state, message, now, size)
+        if reason is not None:
+            return [Send(session, Hangup(reason=reason)), Count("offers_refused", reason)]
+        live = self.registry.get(message.call_id)
+        if live is not None:
+            repeated = (live.caller, live.callee) == (sender, message.target_fingerprint)
+            return self.move(live, Event.OFFER, By.CALLER) if repeated else [Count("ignored", Event.OFFER)]
+        offer = replace(message, caller_fingerprint=sender)
+        call = Call(message.call_id, sender, message.target_fingerprint, offer)
+        self.registry.add(call)
+        self.timers.set(call, now + self.setting.limits.ring_timeout)
+        return self.move(call, Event.OFFER, By.CALLER)
+
+    def refusal(
+        self, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
+    ) -> HangupReason | None:
+        """Return why an offer is refused, or None (call, Refusals)."""
+        target = message.target_fingerprint
+        if not state.may_offer(now):
+            return HangupReason.BUSY
+        if size > SMALL_MESSAGE or target == sender:
+            return HangupReason.ERROR
+        live = self.registry.get(message.call_id)
+        if live is not None:
+            return None if live.side(sender) else HangupReason.ERROR
+        if self.presence.session(target) is None:
+            return HangupReason.ERROR
+        full = max(self.registry.count(sender), self.registry.count(target)) >= self.setting.limits.calls
+        return HangupReason.BUSY if full else None
+
+    def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
+        """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29)."""
+        call = self.registry.get(message.call_id)
+        side = call.side(sender) if call else None
+        if call is None or side is None or size > SMALL_MESSAGE:
+            return [Count("ignored", "DirectCallAnswer")]
+        event = Event.REJECT if message.accept_mode is AcceptMode.REJECT else Event.ACCEPT
+        return self.move(call, event, side, message)
+
+    def hangup(self, sender: str, message: Hangup) -> list[Effect]:
+        """End every call of the sender: a Hangup of phase 0 names none (CALL-30 to CALL-33)."""
+        return self._each(sender, Event.HANGUP, message)
+
+    def registered(self, fingerprint: str) -> list[Effect]:
+        """Ring again on the new connection of a callee (CALL-8)."""
+        return self._each(fingerprint, Event.REGISTRATION)
+
+    def unreachable(self, fingerprint: str) -> list[Effect]:
+        """End the calls of a party whose newest connection is gone (CALL-34)."""
+        return self._each(fingerprint, Event.LOSS)
+
+    def flushed(self, receipt: object) -> list[Effect]:
+        """Note that an offer has left towards the callee; the receipt is its call (CALL-3, CALL-4)."""
+        if isinstance(receipt, Call) and self.registry.get(receipt.call_id) is receipt:
+            return self.move(receipt, Event.FLUSHED, By.RELAY)
+        return []
+
+    def shutdown(self) -> list[Effect]:
+        """End every call because the relay stops (ERR-5)."""
+        return [effect for call in self.registry for effect in self.move(call, Event.SHUTDOWN, By.RELAY)]
+
+    def move(self, call: Call, event: Event, by: By, forwarded: Message | None = None) -> list[Effect]:
+        """Move a call by its table and say what the row says; without a row nothing happens."""
+        row = call.move(event, by)
+        if row is None:
+            return [Count("ignored", event)]
+        effects: list[Effect] = [Log(f"call.{event}", {"call_id": call.call_id, "state": row.to})]
+        for party, words in ((call.caller, row.caller), (call.callee, row.callee)):
+            session = self.presence.session(party)
+            if session is not None:
+                effects += [self._say(session, call, says, forwarded) for says in words]
+        if row.to is State.ACTIVE:
+            self.timers.cancel(call)
+        if row.to is State.ENDED:
+            self.timers.cancel(call)
+            self.registry.remove(call)
+            effects += self.rooms.close(call.call_id)
+        return effects
+
+    def _each(self, fingerprint: str, event: Event, forwarded: Message | None = None) -> list[Effect]:
+        effects: list[Effect] = []
+        for call in self.registry.of(fingerprint):
+            side = call.side(fingerprint)
+            if side is not None:
+                effects += self.move(call, event, side, forwarded)
+        return effects
+
+    def _say(self, session: int, call: Call, says: Says, forwarded: Message | None) -> Send:
+        spoken = call.spoken(says, forwarded, self.setting.relay_addr)
+        return Send(session, spoken, receipt=call if says is Says.OFFER else None)

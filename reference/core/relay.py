@@ -1,0 +1,164 @@
+"""The relay: connections, registration, and the way of every message to the chapter it belongs to.
+
+A pure machine. In: what happened on a session, and the time. Out: effects. A session is a QUIC connection;
+its server name decides what it is for, and its registration decides who speaks on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reference.core import messages
+from reference.core.call import ROOM_PREFIX, By, Call, Event
+from reference.core.calls import Calls
+from reference.core.effects import Close, Count, Effect, Log, Send
+from reference.core.errors import BadFrame, BadMessage, CloseCode
+from reference.core.registration import ZERO_KEY, Presence, Registrant, fingerprint
+from reference.core.sessions import Service, Session, Setting
+from reference.core.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class RelayCore:
+    """The state of one relay; `ephemeral` returns 32 fresh private bytes for each media handshake."""
+
+    def __init__(self, setting: Setting, ephemeral: Callable[[], bytes]) -> None:
+        """Start without clients and calls."""
+        self.setting = setting
+        self.sessions: dict[int, Session] = {}
+        self.presence = Presence()
+        self.timers: Timers[int | Call] = Timers()
+        self.calls = Calls(setting, self.presence, self.timers, ephemeral)
+
+    def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
+        """Take in a connection whose handshake is complete; its server name says what for (transport)."""
+        limits = self.setting.limits
+        if sni == "_signal":
+            self.sessions[session] = Session(Service.SIGNAL, address, limits)
+            self.timers.set(session, now + limits.register_timeout)
+            return []
+        if sni is not None and sni.startswith(ROOM_PREFIX):
+            self.sessions[session] = Session(Service.ROOM, address, limits, sni.removeprefix(ROOM_PREFIX))
+            self.timers.set(session, now + limits.media_timeout)
+            return []
+        if sni == "ping":
+            return [Close(session, CloseCode.NORMAL)]
+        return [Close(session, CloseCode.NO_SUCH_SERVICE, "" if sni is None else f"nothing is called {sni}")]
+
+    def receive(self, session: int, message: messages.Message, now: float, size: int = 0) -> list[Effect]:
+        """Handle a message whose payload had `size` bytes; what has no business here is only counted."""
+        state = self.sessions.get(session)
+        if state is None:  # closed by us while this was on its way
+            return []
+        if state.service is Service.ROOM:
+            return self._call_offer(session, state, message)
+        who = self.presence.registrant(session)
+        if who is None:
+            return self._register_presence(session, message)
+        if isinstance(message, messages.Ping):
+            return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
+        if not who.zero:
+            match message:
+                case messages.DirectCallOffer():
+                    return self.calls.direct_call_offer(session, who.fingerprint, state, message, now, size)
+                case messages.DirectCallAnswer():
+                    return self.calls.direct_call_answer(who.fingerprint, message, size)
+                case messages.Hangup():
+                    return self.calls.hangup(who.fingerprint, message)
+        return ignored(message)
+
+    def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
+        """Count what could not be read; too much of it in a minute ends the connection (ERR-3)."""
+        state = self.sessions.get(session)
+        if state is None:
+            return []
+        counted: list[Effect] = [Count("bad", type(fault).__name__)]
+        if state.one_bad_too_many(now):
+            return counted + self._close(session, CloseCode.BAD_MESSAGES)
+        return [*counted, Log("bad", {"address": state.address, "fault": str(fault)})]
+
+    def flushed(self, receipt: object) -> list[Effect]:
+        """Note that the message sent with this receipt has left (CALL-3, CALL-4)."""
+        return self.calls.flushed(receipt)
+
+    def datagram(self, session: int, data: bytes) -> list[Effect]:
+        """Forward media; on a signal connection a datagram means nothing (TRANS-15)."""
+        return self.calls.rooms.datagram(session, data)
+
+    def slow(self, session: int) -> list[Effect]:
+        """Give up on a peer that leaves too many messages unread (ERR-4)."""
+        return self._close(session, CloseCode.TOO_SLOW) if session in self.sessions else []
+
+    def lost(self, session: int) -> list[Effect]:
+        """Clean up after a connection that has ended, whoever ended it."""
+        state = self.sessions.pop(session, None)
+        if state is None:
+            return []
+        self.timers.cancel(session)
+        if state.service is Service.ROOM:
+            return self.calls.rooms.leave(session)
+        unreachable = self.presence.forget(session)
+        return self.calls.unreachable(unreachable) if unreachable else []
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what has become due."""
+        effects: list[Effect] = []
+        for key in self.timers.due(now):
+            if isinstance(key, Call):
+                effects += self.calls.move(key, Event.TIMEOUT, By.RELAY)
+            elif self.sessions[key].service is Service.SIGNAL:
+                effects += self._close(key, CloseCode.REGISTRATION_TIMEOUT)
+            else:
+                effects += self._close(key, CloseCode.MEDIA_TIMEOUT)
+        return effects
+
+    def deadline(self) -> float | None:
+        """Return when `tick` is wanted next, or None."""
+        return self.timers.next()
+
+    def shutdown(self) -> list[Effect]:
+        """End every call and then every connection, each with its reason (ERR-5, ERR-6)."""
+        effects = self.calls.shutdown()
+        for session in list(self.sessions):
+            effects += self._close(session, CloseCode.SHUTDOWN)
+        return effects
+
+    def _register_presence(self, session: int, message: messages.Message) -> list[Effect]:
+        if not isinstance(message, messages.RegisterPresence):
+            return ignored(message)
+        error = self.presence.refusal(message.identity_pub, message.signature, self.setting.policy)
+        if error:
+            refusal = messages.RegisterPresenceAck(success=False, error=error)
+            closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
+            return [Send(session, refusal), Count("registrations_refused"), *closed]
+        zero = message.identity_pub == ZERO_KEY
+        who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
+        self.timers.cancel(session)
+        older = self.presence.register(session, who)
+        effects: list[Effect] = [
+            Send(session, messages.RegisterPresenceAck(success=True)),
+            Log("registered", {"fingerprint": who.fingerprint, "signed": who.signed}),
+        ]
+        if older is not None:
+            effects += self._close(older, CloseCode.REPLACED)
+        return effects + ([] if zero else self.calls.registered(who.fingerprint))
+
+    def _call_offer(self, session: int, state: Session, message: messages.Message) -> list[Effect]:
+        rooms = self.calls.rooms
+        if not isinstance(message, messages.CallOffer) or rooms.seated(session):
+            return ignored(message)
+        if not rooms.admits(state.call_id, message):
+            return [Count("rooms_refused"), *self._close(session, CloseCode.NOT_ADMITTED)]
+        self.timers.cancel(session)
+        return rooms.join(session, state.call_id, message)
+
+    def _close(self, session: int, code: CloseCode) -> list[Effect]:
+        """Close a session and clean up after it at once, so that nothing acts for it any more."""
+        return [Close(session, code), *self.lost(session)]
+
+
+def ignored(message: messages.Message) -> list[Effect]:
+    """Count a message that has no business where it came."""
+    return [Count("ignored", type(message).__name__)]

@@ -1,0 +1,119 @@
+"""The media rooms of a relay (spec/media.md): admission, seats, forwarding.
+
+A room exists while its call is Active and somebody sits in it. The cost of a datagram is two look-ups,
+however many rooms and clients there are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reference.core import media, messages
+from reference.core.call import State
+from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram
+from reference.core.errors import CloseCode
+from reference.core.registration import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference.core.registration import Identity
+    from reference.core.registry import Registry
+
+
+class Seat(NamedTuple):
+    """Where a media session sits: the call and the participant's fingerprint."""
+
+    call_id: str
+    fingerprint: str
+
+
+class Rooms:
+    """All rooms of one relay; `ephemeral` returns 32 fresh private bytes for each handshake."""
+
+    def __init__(self, identity: Identity, registry: Registry, ephemeral: Callable[[], bytes]) -> None:
+        """Admit to the calls of `registry`, answering as `identity`."""
+        self._identity = identity
+        self._registry = registry
+        self._ephemeral = ephemeral
+        self._rooms: dict[str, media.Room] = {}
+        self._seats: dict[int, Seat] = {}
+
+    def __len__(self) -> int:
+        """Return how many rooms somebody sits in."""
+        return len(self._rooms)
+
+    def seated(self, session: int) -> bool:
+        """Tell whether `session` has been admitted."""
+        return session in self._seats
+
+    def admits(self, call_id: str, offer: messages.CallOffer) -> bool:
+        """Tell whether this CallOffer opens the room of `call_id` (MEDIA-3 to MEDIA-6)."""
+        call = self._registry.get(call_id)
+        return (
+            call is not None
+            and call.state is State.ACTIVE
+            and call.side(fingerprint(offer.identity_pub)) is not None
+            and media.introduced(offer.identity_pub, offer.ephemeral_pub, offer.signature, media.OFFER)
+        )
+
+    def join(self, session: int, call_id: str, offer: messages.CallOffer) -> list[Effect]:
+        """Seat a participant: CallAnswer to it, RoomUpdate to all (MEDIA-1, MEDIA-10 to MEDIA-12)."""
+        who = fingerprint(offer.identity_pub)
+        room = self._rooms.setdefault(call_id, media.Room())
+        older = room.sit(who, session, offer.alias)
+        effects: list[Effect] = [Send(session, self._answer())]
+        self._seats[session] = Seat(call_id, who)
+        if older is not None:
+            del self._seats[older]
+            effects.append(Close(older, CloseCode.SEAT_TAKEN))
+        effects.append(Log("room.joined", {"call_id": call_id, "fingerprint": who, "count": len(room.seats)}))
+        return effects + self._update(room)
+
+    def leave(self, session: int) -> list[Effect]:
+        """Free the seat of a session that has ended and tell the other participant (MEDIA-13)."""
+        seat = self._seats.pop(session, None)
+        if seat is None:
+            return []
+        room = self._rooms[seat.call_id]
+        room.leave(seat.fingerprint, session)
+        left = Log("room.left", {"call_id": seat.call_id, "fingerprint": seat.fingerprint})
+        if room.seats:
+            return [left, *self._update(room)]
+        del self._rooms[seat.call_id]
+        return [left]
+
+    def close(self, call_id: str) -> list[Effect]:
+        """Evict everybody from the room of a call that has ended (MEDIA-14)."""
+        room = self._rooms.pop(call_id, None)
+        if room is None:
+            return []
+        for session in room.seats.values():
+            del self._seats[session]
+        return [Close(session, CloseCode.CALL_ENDED) for session in room.seats.values()]
+
+    def datagram(self, session: int, data: bytes) -> list[Effect]:
+        """Forward a datagram to the other participant, byte for byte (MEDIA-9, MEDIA-16 to MEDIA-22)."""
+        seat = self._seats.get(session)
+        if seat is None:
+            return [Count("datagrams_dropped", "not admitted")]
+        reason = media.unfit(data)
+        if reason:
+            return [Count("datagrams_dropped", reason)]
+        others = [other for other in self._rooms[seat.call_id].seats.values() if other != session]
+        if not others:
+            return [Count("datagrams_dropped", "alone")]
+        return [SendDatagram(other, data) for other in others]
+
+    def _answer(self) -> messages.CallAnswer:
+        public = media.ephemeral_public(self._ephemeral())
+        return messages.CallAnswer(
+            identity_pub=self._identity.public,
+            ephemeral_pub=public,
+            signature=self._identity.sign(public + media.ANSWER),
+            chosen_profile=messages.GOOD,
+        )
+
+    def _update(self, room: media.Room) -> list[Effect]:
+        update = messages.RoomUpdate(count=len(room.seats), participants=room.participants())
+        return [Send(session, update) for session in room.seats.values()]

@@ -1,0 +1,77 @@
+"""Devices (spec/media.md): the microphone and the speaker of this machine.
+
+The rules of this file:
+
+- Device and call run at clocks of their own: between them is a bounded queue; its oldest frames give way.
+- Nothing here blocks: an empty queue gives silence.
+- A machine without a device gives an AudioError that says what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from reference.opus import FRAME_SAMPLES, SAMPLE_RATE, SILENCE, AudioError, Frame, library, whole
+
+DEVICE_FRAMES = 10
+"""Frames (200 ms) that wait between a device and us."""
+
+
+class _Device:
+    """A started stream of the default device and its queue; `dropped` counts frames that gave way."""
+
+    def __init__(self, kind: str, advice: str, callback: Callable[..., None]) -> None:
+        """Open `kind` ("Input" or "Output"); AudioError with the advice if there is none."""
+        sounddevice = library("sounddevice")
+        self.dropped = 0
+        self._queue: deque[Frame] = deque(maxlen=DEVICE_FRAMES)
+        form = {"samplerate": SAMPLE_RATE, "blocksize": FRAME_SAMPLES, "channels": 1, "dtype": "int16"}
+        try:
+            self._stream = getattr(sounddevice, f"Raw{kind}Stream")(callback=callback, **form)
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise AudioError(f"no audio {kind.lower()} device can be used ({error}): {advice}") from error
+
+    def close(self) -> None:
+        """Stop the device; a second time does nothing."""
+        self._stream.close()
+
+    def _put(self, frame: Frame) -> None:
+        self.dropped += len(self._queue) == DEVICE_FRAMES
+        self._queue.append(frame)
+
+
+class Microphone(_Device):
+    """The default input device, an iterator of frames without end that never blocks."""
+
+    def __init__(self) -> None:
+        """Start to capture; AudioError without a device, AudioMissing without the extra."""
+        super().__init__("Input", "use --send FILE.wav", self._captured)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give itself."""
+        return self
+
+    def __next__(self) -> Frame:
+        """Give the oldest captured frame, or silence when none waits."""
+        return self._queue.popleft() if self._queue else SILENCE
+
+    def _captured(self, pcm: Any, *_: object) -> None:  # noqa: ANN401 - a buffer of the device's library
+        self._put(bytes(pcm))
+
+
+class Speaker(_Device):
+    """The default output device; it plays silence when nothing waits."""
+
+    def __init__(self) -> None:
+        """Start to play; AudioError without a device, AudioMissing without the extra."""
+        super().__init__("Output", "record to a WAV file", self._due)
+
+    def write(self, frame: Frame) -> None:
+        """Queue one frame and return at once."""
+        self._put(whole(frame))
+
+    def _due(self, pcm: Any, *_: object) -> None:  # noqa: ANN401 - a buffer of the device's library
+        pcm[:] = self._queue.popleft() if self._queue else SILENCE

@@ -1,0 +1,71 @@
+"""What a person or a program sees of a client: one line an event, and a live line while a call is on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SENTENCES = {
+    "registered": "registered as {fingerprint}",
+    "offline": "the relay is gone ({reason}); trying again in {retry_in} s",
+    "stopped": "stopped: {why}",
+    "placed": "calling {peer}",
+    "ringing": "it rings",
+    "incoming": "incoming call from {peer}",
+    "missed": "rejected a second call from {peer}",
+    "accepted": "accepted ({mode})",
+    "answered": "answered ({mode})",
+    "setup": "joining the room at {relay_addr}",
+    "joined": "joined the room",
+    "room": "in the room: {count}",
+    "talking": "talking to {peer} by {path}",
+    "media lost": "the media connection is gone ({reason}); joining again",
+    "error": "error: {why}",
+    "ended": "the call is over: {reason}",
+}
+MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
+
+
+class Display:
+    """Events as JSON lines on standard output, or as sentences with a live line below them."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        """Write JSON lines when `as_json`; the live line needs a terminal."""
+        self._json = as_json
+        self._began = time.monotonic()
+        self._console = Console(highlight=False)
+        self._live = Live(Text(""), console=self._console, transient=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        """Show the live line, if there is a terminal."""
+        if not self._json and self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the live line away."""
+        self._live.stop()
+
+    def tell(self, event: str, members: Mapping[str, object]) -> None:
+        """Show one event, with the seconds since the start."""
+        since = round(time.monotonic() - self._began, 3)
+        if self._json:
+            sys.stdout.write(json.dumps({"event": event, "at": since, "time": time.time(), **members}) + "\n")
+            sys.stdout.flush()
+            return
+        form = SENTENCES.get(event, event) + (MEDIA if "sent" in members else "")
+        self._console.print(f"{since:8.3f}  {form.format_map(members)}", markup=False, soft_wrap=True)
+
+    def status(self, words: Callable[[], str]) -> None:
+        """Refresh the live line."""
+        if self._live.is_started:
+            self._live.update(Text(words(), style="dim"), refresh=True)

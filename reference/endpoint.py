@@ -1,0 +1,400 @@
+"""Endpoint (spec/transport.md): one UDP socket that accepts and dials QUIC and carries datagrams.
+
+Rules of this file: a packet finds its connection by its destination id, so that its cost does not grow
+with the number of connections. A connection has one timer, the earliest of all that it waits for.
+A handler is never called from inside a call of its own: what happened is queued and told afterwards,
+in order. Every table has a limit in `EndpointLimits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import time
+from functools import partial
+from typing import Self, cast
+
+from aioquic.quic import events
+
+from reference.core.addresses import format_address, normalise_name
+from reference.core.errors import REASONS, BadFrame, CloseCode, Misuse
+from reference.core.wire import frame
+from reference.notices import Notices
+from reference.quic.connection import Connection, Ending
+from reference.quic.credentials import Credentials
+from reference.quic.packets import as_reported, destination, first_destination, version_negotiation
+from reference.quic.parameters import configuration
+from reference.quic.selftest import self_test
+from reference.session import DatagramFate, EndpointLimits, Handler, Session
+
+__all__ = ["Credentials", "DatagramFate", "Endpoint", "EndpointLimits", "Handler"]
+
+_SOCKET_BUFFER = 4_194_304  # asked for; the system decides
+_LONGEST_REASON = 256
+_CLOSE_WITHIN = 0.9
+
+
+class Endpoint(asyncio.DatagramProtocol):
+    """One UDP socket that accepts and dials QUIC connections at once."""
+
+    def __init__(self, handler: Handler, credentials: Credentials | None, limits: EndpointLimits) -> None:
+        """Prepare an endpoint without a socket; `open` is the way to get a working one."""
+        self._handler = handler
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+        self._shut = False
+        self._writable = True
+        self._numbers = itertools.count(1)
+        self._routes: dict[bytes, Session] = {}
+        self._sessions: dict[int, Session] = {}
+        self._half_open: dict[Session, None] = {}
+        self._ended: dict[Session, None] = {}
+        self._notices = Notices(self._loop)
+        self._server = (
+            None if credentials is None else configuration(limits.idle_timeout, credentials=credentials)
+        )
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        handler: Handler,
+        credentials: Credentials | None,
+        limits: EndpointLimits = EndpointLimits(),  # noqa: B008 - frozen
+    ) -> Self:
+        """Bind a UDP socket to an IP literal and a port; without credentials it only dials.
+
+        Raises OSError when the address cannot be bound, RuntimeError when the QUIC stack fails
+        its self-test.
+        """
+        self_test()
+        endpoint = cls(handler, credentials, limits)
+        await endpoint._loop.create_datagram_endpoint(lambda: endpoint, local_addr=(host, port))
+        return endpoint
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port that the socket is bound to."""
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        return str(host), int(port)
+
+    def dial(self, address: tuple[str, int], sni: str | None) -> int:
+        """Start a connection to an IP literal and a port; return its session, never used again.
+
+        Raises Misuse for an address that is none or of a family this socket cannot reach, a server
+        name that is none, a full table and an endpoint that was shut down.
+        """
+        if self._shut or len(self._sessions) >= self._limits.connections:
+            raise Misuse(f"this endpoint dials no more: {len(self._sessions)} connections")
+        try:
+            name, remote = normalise_name(sni), as_reported(address, self._family)
+        except ValueError as error:
+            raise Misuse(f"cannot dial {address} as {sni!r}: {error}") from error
+        now = time.monotonic()
+        connection = Connection(configuration(self._limits.idle_timeout, name=name), self._limits.datagrams)
+        deadline = now + self._limits.handshake_timeout
+        session = Session(connection, self._limits, deadline, next(self._numbers), dialled=True, sni=name)
+        self._sessions[session.number] = session
+        self._route(session, connection.host_cid)
+        connection.connect(remote, now=now)
+        self._service(session, now)
+        self._notices.tell_soon()
+        return session.number
+
+    def send(self, session: int, payload: bytes, receipt: object | None = None) -> None:
+        """Send `payload` as the one frame of a new stream, at once as far as the peer's credit goes.
+
+        With `unsent` frames waiting it is not taken and the handler told so; a session that is
+        over takes nothing. Raises Misuse when the payload is over the limit of a frame.
+        """
+        data = frame(payload)
+        found = self._sessions.get(session)
+        if found is None:
+            return
+        if len(found.unsent) >= self._limits.unsent:
+            self._notices.add(found, partial(self._handler.slow, session))
+        else:
+            found.write(data, receipt)
+            self._service(found, time.monotonic())
+        self._notices.tell_soon()
+
+    def send_datagram(self, session: int, data: bytes) -> DatagramFate:
+        """Send one datagram at once or, while the path is full, from a queue that drops its oldest."""
+        found = self._sessions.get(session)
+        if found is None or not found.live:
+            return DatagramFate.CLOSED
+        if len(data) > found.connection.largest_datagram:
+            return DatagramFate.TOO_LARGE
+        dropped = found.connection.push_datagram(data)
+        self._service(found, time.monotonic())
+        self._notices.tell_soon()
+        return DatagramFate.DROPPED_OLDEST if dropped else DatagramFate.QUEUED
+
+    def close(self, session: int, code: int, reason: str) -> None:
+        """Close a session, handshaking or live; of it the handler hears only `lost` from now on.
+
+        A session that is over already stays as it is. Raises Misuse when the reason is over
+        256 bytes of UTF-8.
+        """
+        if len(reason.encode()) > _LONGEST_REASON:
+            raise Misuse(f"a close reason of {len(reason.encode())} bytes is over {_LONGEST_REASON}")
+        found = self._sessions.get(session)
+        if found is None:
+            return
+        now = time.monotonic()
+        found.connection.lift_pacing()  # the frames before the close go out before it
+        self._transmit(found, now)
+        found.silenced = True
+        found.connection.close(error_code=code, reason_phrase=reason)
+        self._end(found, Ending(code, reason, by_peer=False))
+        self._service(found, now)
+        self._notices.tell_soon()
+
+    async def shutdown(self, code: int, reason: str) -> None:
+        """Close every connection and the socket; returns within a second, after the last `lost`."""
+        self._shut = True
+        for number in list(self._sessions):
+            self.close(number, code, reason)
+        for session in list(self._half_open):
+            session.connection.close(error_code=code, reason_phrase=reason)
+            self._transmit(session, time.monotonic())
+        for session in [*self._half_open, *self._ended]:
+            self._forget(session)
+        self._notices.tell()
+        self._transport.close()
+        try:
+            await asyncio.wait_for(self._closed.wait(), _CLOSE_WITHIN)
+        except TimeoutError:
+            self._transport.abort()
+
+    def stats(self) -> dict[str, int]:
+        """Count what the endpoint holds; all zero when nothing is left."""
+        everything = {*self._sessions.values(), *self._half_open, *self._ended}
+        return {
+            "connections": len(self._sessions),
+            "half_open": len(self._half_open),
+            "ended": len(self._ended),
+            "routes": len(self._routes),
+            "timers": sum(session.timer is not None for session in everything),
+            "streams": sum(len(session.streams) for session in everything),
+            "unsent": sum(len(session.unsent) for session in everything),
+            "notices": len(self._notices),
+        }
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket from the event loop."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+        bound: socket.socket = transport.get_extra_info("socket")
+        self._family = bound.family
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            bound.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)
+
+    def pause_writing(self) -> None:
+        """Learn that the socket takes no more: packets are dropped until it does."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Learn that the socket takes packets again."""
+        self._writable = True
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Learn from the event loop that the socket is closed."""
+        self._closed.set()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Give one packet of the socket to its connection."""
+        route = destination(data)
+        if route is None:
+            return
+        session = self._routes.get(route) or self._newcomer(data, addr[:2])
+        if session is None:
+            return
+        if session.over:
+            self._remind(session)
+            return
+        now = time.monotonic()
+        session.connection.receive_datagram(data, addr[:2], now=now)
+        if session.connection.untouched and not session.dialled:
+            return  # nothing in it was readable: it leaves nothing behind
+        if not session.routes:
+            self._admit(session, route)
+        self._service(session, now)
+        self._notices.tell()
+
+    def _newcomer(self, packet: bytes, remote: tuple[str, int]) -> Session | None:
+        """Return a session for a packet that may open a connection."""
+        if self._server is None or self._shut:
+            return None
+        answer = version_negotiation(packet)
+        if answer is not None:
+            self._put(answer, remote)
+        first = first_destination(packet)
+        if first is None:
+            return None
+        connection = Connection(self._server, self._limits.datagrams, first_destination=first)
+        return Session(connection, self._limits, time.monotonic() + self._limits.handshake_timeout)
+
+    def _admit(self, session: Session, route: bytes) -> None:
+        if len(self._half_open) >= self._limits.half_open:
+            self._forget(next(iter(self._half_open)))
+        self._half_open[session] = None
+        self._route(session, route)
+        self._route(session, session.connection.host_cid)
+
+    def _route(self, session: Session, route: bytes) -> None:
+        self._routes[route] = session
+        session.routes.add(route)
+
+    def _service(self, session: Session, now: float) -> None:
+        """Take what the stack has to say, send what it has to send, and ask when to come again."""
+        terminated = self._drain(session, now)
+        self._transmit(session, now)
+        terminated |= self._drain(session, now)  # connection ids are issued while sending
+        ending = session.connection.ending
+        if ending is not None and not session.over:
+            self._end(session, ending)
+        if terminated:
+            self._forget(session)
+        else:
+            self._arm(session, now)
+
+    def _drain(self, session: Session, now: float) -> bool:
+        terminated = False
+        if session.live and not session.over:
+            session.open_streams(now)
+        while (event := session.connection.next_event()) is not None:
+            match event:
+                case events.ConnectionIdIssued():
+                    self._route(session, event.connection_id)
+                case events.ConnectionIdRetired():
+                    session.routes.discard(event.connection_id)
+                    self._routes.pop(event.connection_id, None)
+                case events.ConnectionTerminated():
+                    terminated = True
+                case events.HandshakeCompleted():
+                    self._completed(session, now)
+                case _ if session.live and not session.over:
+                    self._take(session, event)
+        if session.live and not session.over:
+            for outcome in session.release():
+                self._frame(session, outcome)
+        return terminated
+
+    def _completed(self, session: Session, now: float) -> None:
+        connection = session.connection
+        self._half_open.pop(session, None)
+        if not session.dialled:
+            if not connection.hello_seen:
+                self._forget(session)
+                raise RuntimeError("a handshake completed and its server name was not seen")
+            if len(self._sessions) >= self._limits.connections:
+                code = CloseCode.TOO_MANY_CONNECTIONS
+                connection.close(error_code=code, reason_phrase=REASONS[code])
+                return
+            session.sni = connection.sni
+            session.number = next(self._numbers)
+            self._sessions[session.number] = session
+        session.live = True
+        session.ping_at = now + self._limits.keep_alive
+        session.open_streams(now)
+        host, port = (connection.get_peer_address() or ("", 0))[:2]
+        told = session.number, session.sni, format_address(host, port)
+        fingerprint = connection.peer_fingerprint if session.dialled else None
+        self._notices.add(session, partial(self._handler.connected, *told, fingerprint))
+
+    def _take(self, session: Session, event: events.QuicEvent) -> None:
+        match event:
+            case events.StreamDataReceived():
+                session.feed(event.stream_id, event.data, fin=event.end_stream)
+            case events.StreamReset():
+                session.cut_short(event.stream_id)
+            case events.StopSendingReceived():
+                session.unsent.pop(event.stream_id, None)  # it will not go out any more
+            case events.DatagramFrameReceived():
+                call = partial(self._handler.datagram, session.number, event.data)
+                self._notices.add(session, call)
+
+    def _frame(self, session: Session, outcome: bytes | BadFrame) -> None:
+        call: partial[None]
+        if isinstance(outcome, bytes):
+            call = partial(self._handler.frame, session.number, outcome)
+        else:
+            call = partial(self._handler.fault, session.number, outcome)
+        self._notices.add(session, call)
+
+    def _transmit(self, session: Session, now: float) -> None:
+        connection = session.connection
+        closing = connection.closing
+        packets = connection.datagrams_to_send(now=now)
+        if closing:
+            session.farewell = [(data, (str(to[0]), int(to[1]))) for data, to in packets]
+        for data, to in packets:
+            self._put(data, to)
+        for receipt in session.progress():
+            self._notices.add(session, partial(self._handler.flushed, session.number, receipt))
+
+    def _put(self, data: bytes, remote: tuple[str, int]) -> None:
+        # A packet that does not go out is lost to QUIC, which repairs what it has to.
+        if self._writable and not self._transport.is_closing():
+            self._transport.sendto(data, remote)
+
+    def _remind(self, session: Session) -> None:
+        """Repeat a close to a peer that seems not to have it, ever more rarely (RFC 9000 10.2.1)."""
+        session.heard += 1
+        if session.heard & (session.heard - 1) == 0:
+            for data, remote in session.farewell:
+                self._put(data, remote)
+
+    def _end(self, session: Session, ending: Ending) -> None:
+        """Tell the handler, if it knows the session, and keep the stack through its closing period."""
+        session.over = True
+        session.unsent.clear()
+        session.streams.clear()
+        self._half_open.pop(session, None)
+        if self._sessions.pop(session.number, None) is not None:
+            told = session.number, ending.code, ending.reason, ending.by_peer
+            self._notices.add(session, partial(self._handler.lost, *told), final=True)
+        if len(self._ended) >= self._limits.half_open:
+            self._forget(next(iter(self._ended)))
+        self._ended[session] = None
+
+    def _forget(self, session: Session) -> None:
+        if session.timer is not None:
+            session.timer.cancel()
+            session.timer = None
+        for route in session.routes:
+            self._routes.pop(route, None)
+        self._half_open.pop(session, None)
+        self._ended.pop(session, None)
+
+    def _arm(self, session: Session, now: float) -> None:
+        at = session.wake_at()
+        if session.timer is not None:
+            if at is not None and session.wakes_at <= at:
+                return  # it comes early and then asks again: cheaper than a new one for each packet
+            session.timer.cancel()
+            session.timer = None
+        if at is not None:
+            session.wakes_at = at
+            session.timer = self._loop.call_later(max(0.0, at - now), self._wake, session)
+
+    def _wake(self, session: Session) -> None:
+        session.timer = None
+        now = time.monotonic()
+        session.connection.handle_wake(now)
+        if session.over:
+            pass
+        elif session.live:
+            session.expire(now)
+        elif now >= session.handshake_by:
+            if not session.dialled:
+                self._forget(session)
+                return
+            session.connection.close()
+            timeout = self._limits.handshake_timeout
+            self._end(session, Ending(-1, f"no handshake within {timeout:g} s", by_peer=False))
+        self._service(session, now)
+        self._notices.tell()

@@ -1,0 +1,192 @@
+"""Session (spec/transport.md, streams): one connection, its frames in order, its frames not yet sent.
+
+Frames count in the order of their stream ids. The own half of a peer's stream is ended only when its
+turn has come, so that no more streams can wait than were granted, and what waits is held against the
+receive window. A stream that is not whole in time is reset, and the order goes on behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from reference.core.errors import BadFrame
+from reference.core.wire import FrameReader
+from reference.quic.connection import Connection
+
+_LENGTH_BYTES = 4  # in front of every frame
+_PEER_STREAMS = 256  # that wait; the stack grants 128, and more only after ended ones
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLimits:
+    """Bounds of an endpoint; times in seconds."""
+
+    connections: int = 10_000
+    half_open: int = 256
+    handshake_timeout: float = 10.0
+    stream_timeout: float = 10.0
+    idle_timeout: float = 30.0
+    keep_alive: float = 5.0
+    unsent: int = 64
+    datagrams: int = 16
+
+
+class DatagramFate(Enum):
+    """What became of a datagram that was handed over for sending."""
+
+    QUEUED = "queued"
+    DROPPED_OLDEST = "dropped oldest"
+    TOO_LARGE = "too large"
+    CLOSED = "closed"
+
+
+class Handler(Protocol):
+    """What an endpoint tells its owner, each in a turn of its own, in the order in which it happened."""
+
+    def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
+        """Take a session whose handshake is complete; `fingerprint` is the dialled peer's."""
+
+    def frame(self, session: int, payload: bytes) -> None:
+        """Take the payload of one whole signal frame, in the order of the stream ids."""
+
+    def fault(self, session: int, fault: BadFrame) -> None:
+        """Take the fault of a stream without a whole frame; it has been reset."""
+
+    def datagram(self, session: int, data: bytes) -> None:
+        """Take one datagram."""
+
+    def flushed(self, session: int, receipt: object) -> None:
+        """Take back the receipt of a frame all of whose bytes went out in packets."""
+
+    def slow(self, session: int) -> None:
+        """Learn that a frame was not taken because `unsent` frames wait to be sent already."""
+
+    def lost(self, session: int, code: int, reason: str, by_peer: bool) -> None:  # noqa: FBT001 - told by position
+        """Learn, once, that a session is over; `code` is -1 for all but an application close."""
+
+
+@dataclass(slots=True)
+class _Inbound:
+    """A stream of the peer whose turn has not come; `outcome` is None until it is decided."""
+
+    deadline: float
+    reader: FrameReader = field(default_factory=FrameReader)
+    came: int = 0
+    outcome: bytes | BadFrame | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One connection and what the endpoint keeps about it; `number` is 0 until the handler knows it."""
+
+    connection: Connection
+    limits: EndpointLimits
+    handshake_by: float
+    number: int = 0
+    dialled: bool = False
+    sni: str | None = None
+    live: bool = False  # the handshake is complete
+    over: bool = False  # an end is known; only the closing period of the stack is left
+    silenced: bool = False  # closed by the handler, which is told of the loss only
+    ping_at: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    wakes_at: float = 0.0
+    routes: set[bytes] = field(default_factory=set)
+    farewell: list[tuple[bytes, tuple[str, int]]] = field(default_factory=list)
+    heard: int = 0  # packets that came after the farewell
+    streams: dict[int, _Inbound] = field(default_factory=dict)
+    seen: int = 0  # streams that the peer has opened
+    unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
+
+    def write(self, data: bytes, receipt: object | None) -> None:
+        """Put one frame on a stream of its own; it is unsent until `progress` finds it sent."""
+        self.unsent[self.connection.write(data)] = len(data), receipt
+
+    def progress(self) -> Iterator[object]:
+        """Forget the frames that went out completely and yield their receipts."""
+        for stream_id, (size, receipt) in list(self.unsent.items()):
+            if self.connection.is_sent(stream_id, size):
+                del self.unsent[stream_id]
+                if receipt is not None:
+                    yield receipt
+
+    def open_streams(self, now: float) -> None:
+        """Give every stream that the peer opened its place and its time, its bytes seen or not."""
+        for index in range(self.seen, self.connection.peer_streams):
+            self.streams[self._stream_id(index)] = _Inbound(now + self.limits.stream_timeout)
+        self.seen = self.connection.peer_streams
+
+    def feed(self, stream_id: int, data: bytes, *, fin: bool) -> None:
+        """Take the next bytes of a stream of the peer."""
+        inbound = self.streams.get(stream_id)
+        if inbound is None or inbound.outcome is not None:
+            return
+        inbound.came += len(data)
+        try:
+            inbound.outcome = inbound.reader.feed(data, fin=fin)
+        except BadFrame as fault:
+            self._refuse(stream_id, inbound, fault)
+        else:
+            if inbound.outcome is not None:
+                unread = inbound.came > _LENGTH_BYTES + len(inbound.outcome)
+                self.connection.discard(stream_id, unread=unread)
+
+    def cut_short(self, stream_id: int) -> None:
+        """Take the reset of a stream: a fault unless its frame was whole."""
+        inbound = self.streams.get(stream_id)
+        if inbound is not None and inbound.outcome is None:
+            self._refuse(stream_id, inbound, inbound.reader.cut_short())
+
+    def expire(self, now: float) -> None:
+        """Reset the streams whose frame is not whole in time; send the PING that keeps alive."""
+        if now >= self.ping_at:
+            self.connection.send_ping(0)
+            self.ping_at = now + self.limits.keep_alive
+        for stream_id, inbound in self.streams.items():
+            if inbound.deadline > now:
+                break  # they stand in the order in which they were opened
+            if inbound.outcome is None:
+                self._refuse(stream_id, inbound, inbound.reader.cut_short())
+
+    def release(self) -> Iterator[bytes | BadFrame]:
+        """Yield the outcomes whose turn has come, end their streams and slide the receive window."""
+        while self.streams:
+            stream_id, inbound = next(iter(self.streams.items()))
+            if inbound.outcome is None:
+                if len(self.streams) <= _PEER_STREAMS:
+                    break
+                self._refuse(stream_id, inbound, inbound.reader.cut_short())
+                continue
+            del self.streams[stream_id]
+            if isinstance(inbound.outcome, bytes):
+                self.connection.finish(stream_id)
+            yield inbound.outcome
+        self.connection.turn = next(iter(self.streams), self._stream_id(self.seen))
+        self.connection.grant(sum(map(self._held, self.streams, self.streams.values())))
+
+    def wake_at(self) -> float | None:
+        """Return the earliest time at which something is due here, in seconds of the endpoint's clock."""
+        wakes = [self.connection.wake_at()]
+        if self.live and not self.over:
+            wakes.append(self.ping_at)
+            wakes.extend(inbound.deadline for inbound in list(self.streams.values())[:1])
+        elif not self.over:
+            wakes.append(self.handshake_by)
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+    def _stream_id(self, index: int) -> int:
+        return 4 * index + (1 if self.dialled else 0)
+
+    def _refuse(self, stream_id: int, inbound: _Inbound, fault: BadFrame) -> None:
+        inbound.outcome = fault
+        self.connection.discard(stream_id, unread=True)
+        self.connection.reset_stream(stream_id, 0)
+
+    def _held(self, stream_id: int, inbound: _Inbound) -> int:
+        if inbound.outcome is None:
+            return self.connection.received(stream_id)
+        return _LENGTH_BYTES + len(inbound.outcome) if isinstance(inbound.outcome, bytes) else 0

@@ -1,0 +1,123 @@
+"""Talk: the audio of one call, 20 ms at a time (spec/media.md, The sender).
+
+One turn of the loop takes one frame from the source to the sender and one from the playout buffer to the
+recording and the speaker. Missed turns are made up for, so that the stream's clock does not drift.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reference.audio import WavWriter, read_wav, tone
+from reference.core import media
+from reference.core.playout import Playout
+from reference.devices import Microphone, Speaker
+from reference.opus import Decoder, Encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reference.opus import Frame
+
+FRAME_SECONDS = media.FRAME_MS / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPlan:
+    """What a call sends and where it goes: `send` is none, tone, mic or a WAV file, already checked."""
+
+    send: str = "none"
+    record: Path | None = None
+    speaker: bool = False
+    frames: tuple[Frame, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def checked(cls, send: str, record: Path | None, *, speaker: bool) -> AudioPlan:
+        """Read the file and try the devices before a call is placed; raises AudioError."""
+        frames: tuple[Frame, ...] = ()
+        if send != "none" or record is not None or speaker:
+            Encoder(), Decoder()  # what is missing is told now, and loading takes a while
+        if send == "mic":
+            Microphone().close()
+        elif send not in {"none", "tone"}:
+            frames = tuple(read_wav(Path(send)))
+        if speaker:
+            Speaker().close()
+        if record is not None:
+            WavWriter(record).close()
+        return cls(send, record, speaker, frames)
+
+
+class Talk:
+    """The audio of one call while it lasts; `speak` sends a payload, or lets a frame's time pass for None."""
+
+    def __init__(self, plan: AudioPlan, speak: Callable[[bytes | None], None]) -> None:
+        """Open codecs, recording and devices; nothing is captured or sent before `start`."""
+        self.playout = Playout()
+        self.sent = 0
+        self.finished = asyncio.Event()
+        self._speak = speak
+        self._encoder, self._decoder = Encoder(), Decoder()
+        self._recording = None if plan.record is None else WavWriter(plan.record)
+        self._speaker = Speaker() if plan.speaker else None
+        self._microphone = Microphone() if plan.send == "mic" else None
+        self._source = self._open(plan)
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0
+
+    def start(self) -> None:
+        """Begin the first turn now."""
+        self._next = asyncio.get_running_loop().time()
+        self._turn()
+
+    def hear(self, datagram: bytes) -> None:
+        """Take in one datagram of the other end; what is no audio of ours is left out."""
+        if media.unfit(datagram):
+            return
+        header, payload, _ = media.split(datagram)
+        if not header.repair and header.codec != media.Codec.COMFORT_NOISE:
+            self.playout.insert(header.sequence, header.timestamp, payload)
+
+    def close(self) -> None:
+        """Stop the loop and close recording and devices."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for thing in (self._recording, self._speaker, self._microphone):
+            if thing is not None:
+                thing.close()
+
+    def _open(self, plan: AudioPlan) -> Iterator[Frame]:
+        if self._microphone is not None:
+            return self._microphone
+        return tone() if plan.send == "tone" else iter(plan.frames)
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._next <= loop.time():
+            self._next += FRAME_SECONDS
+            self._say()
+            self._play()
+        self._timer = loop.call_at(self._next, self._turn)
+
+    def _say(self) -> None:
+        frame = next(self._source, None)
+        if frame is None:
+            self.finished.set()
+            self._speak(None)
+            return
+        self.sent += 1
+        self._speak(self._encoder.encode(frame))
+
+    def _play(self) -> None:
+        played = self.playout.take()
+        if not played.started:
+            return
+        payload = played.payload
+        frame = self._decoder.conceal() if payload is None else self._decoder.decode(payload)
+        if self._recording is not None:
+            self._recording.write(frame)
+        if self._speaker is not None:
+            self._speaker.write(frame)

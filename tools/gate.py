@@ -1,0 +1,145 @@
+"""Gate: everything that must hold before a change lands, one line a step, two steps at a time.
+
+Rules of this file: every step runs whatever became of the others; a step that does not end in time
+has failed; what a failed step said is printed whole, and of the tests in any case; the last line
+is `N passed, N failed`, and the exit status is 0 only when none failed.
+
+    python -m tools.gate              all steps
+    python -m tools.gate lint types   these steps
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 540.0
+"""Seconds that one step may take."""
+
+
+class Step(NamedTuple):
+    """One thing to hold: its name, the arguments of Python, and whether its words are always shown."""
+
+    name: str
+    arguments: tuple[str, ...]
+    talks: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a step."""
+
+    step: Step
+    status: int
+    seconds: float
+    output: str
+
+
+# The longest first: two lanes then end at about the same time.
+STEPS = (
+    Step("tests", ("-m", "pytest", "tests"), talks=True),
+    Step("format", ("-m", "ruff", "format", "--check", ".")),
+    Step("lint", ("-m", "ruff", "check", ".")),
+    Step("types", ("-m", "mypy")),
+    Step("imports", ("-c", "from importlinter.cli import lint_imports_command as run; run()")),
+    Step("schemas", ("-m", "schemas.build", "--check")),
+    Step("pins", ("-m", "tools.pins", "--check")),
+    Step("docs", ("-m", "mkdocs", "build", "--strict", "--quiet")),
+    Step(
+        "suite",
+        ("-m", "conformance", "run", "--role", "relay", "--target", "ref:", "--out", "out/conformance"),
+        talks=True,
+    ),
+    Step("mutants", ("-m", "conformance", "mutants")),
+    Step("wheel", ("-m", "tools.wheel")),
+)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a step that took too long, with everything that it started."""
+    if os.name == "posix":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def perform(step: Step) -> Outcome:
+    """Run one step to its end, or to the end of its time."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *step.arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=LIMIT)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        stop(process)
+        output, _ = process.communicate()
+        output += f"\nstopped: not done after {LIMIT:.0f} seconds\n"
+        status = -signal.SIGTERM
+    return Outcome(step, status, time.monotonic() - began, output)
+
+
+def report(outcome: Outcome) -> None:
+    """Print the line of a step, and its words when they matter."""
+    word = "ok" if outcome.status == 0 else f"FAILED (status {outcome.status})"
+    if outcome.step.talks or outcome.status != 0:
+        print(f"\n--- {outcome.step.name}\n{outcome.output.rstrip()}\n---")
+    print(f"{outcome.step.name:<10}{outcome.seconds:>7.1f} s  {word}", flush=True)
+
+
+def follow(waiting: dict[Future[Outcome], Step]) -> list[Outcome]:
+    """Report each step when it ends, and show on a terminal what still runs."""
+    outcomes: list[Outcome] = []
+    terminal = sys.stderr.isatty()
+    began = time.monotonic()
+    left = set(waiting)
+    while left:
+        ended, left = wait(left, timeout=1, return_when="FIRST_COMPLETED")
+        if terminal:
+            running = ", ".join(waiting[future].name for future in left if future.running())
+            seconds = time.monotonic() - began
+            sys.stderr.write(f"\r\x1b[2K{running} ({seconds:.0f} s)" if running else "\r\x1b[2K")
+        for future in ended:
+            if terminal:
+                sys.stderr.write("\r\x1b[2K")
+            outcomes.append(future.result())
+            report(outcomes[-1])
+    return outcomes
+
+
+def chosen(names: list[str]) -> list[Step]:
+    """Return the steps of these names, or all; a name that is none ends the command."""
+    unknown = sorted(set(names) - {step.name for step in STEPS})
+    if unknown:
+        known = ", ".join(step.name for step in STEPS)
+        sys.exit(f"no such step: {', '.join(unknown)} (there are: {known})")
+    return [step for step in STEPS if not names or step.name in names]
+
+
+def main(names: list[str]) -> int:
+    """Run the steps; return the exit status."""
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        outcomes = follow({lanes.submit(perform, step): step for step in chosen(names)})
+    failed = [outcome.step.name for outcome in outcomes if outcome.status != 0]
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    print(f"\n{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
