@@ -87,6 +87,11 @@ class Judge:
         except TimeoutError:
             message = f"the check did not end within {limit:.0f} s"
             raise RuntimeError(message) from None
+        except AssertionError:
+            for puppet in stage.puppets:
+                for fault in puppet.violations():
+                    stage.dialogue.note(puppet.name, "<-", {"refused by the emit view": fault})
+            raise
         finally:
             stage.clear()
 

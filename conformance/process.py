@@ -32,6 +32,7 @@ class Process:
         self._patience = patience
         self._lines: queue.Queue[str] = queue.Queue(maxsize=1)
         self._asked = False
+        self._told: dict[str, Any] | None = None
         try:
             with log.open("wb") as errors:
                 self._popen = subprocess.Popen(  # noqa: S603 - the command is the user's own
@@ -58,6 +59,8 @@ class Process:
 
     def ready(self) -> dict[str, Any]:
         """Wait for the ready line and return what it says; raises TargetFaultError without one."""
+        if self._told is not None:
+            return self._told
         try:
             line = self._lines.get(timeout=max(0.0, self._until - time.monotonic()))
         except queue.Empty:
@@ -76,6 +79,7 @@ class Process:
         if not isinstance(ready, dict):
             message = f"the relay under test printed {line[:80]!r} where its ready line was expected"
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL)
+        self._told = ready
         return ready
 
     def stop(self) -> None:

@@ -52,7 +52,7 @@ class Puppet:
         self.identity = identity
         self.inbox: list[Heard] = []
         self.datagrams: list[bytes] = []
-        self.violations: list[str] = []
+        self._faults: list[str] = []
         self.ended: set[int] = set()
         self.reset: set[int] = set()
         self.stopped: set[int] = set()
@@ -223,12 +223,22 @@ class Puppet:
         try:
             message = codec.decode(content)
         except codec.NotAMessageError as error:
-            self.violations.append(str(error))
+            self._faults.append(str(error))
             self._dialogue.note(self.name, "<-", {"bytes": len(content), "begin": content[:64].hex()})
             return
         self._dialogue.note(self.name, "<-", message)
-        self.violations += validation.faults(message, self._phase, "emit")
         self.inbox.append(Heard(stream, codec.name_of(message), codec.body_of(message)))
+
+    def violations(self) -> list[str]:
+        """Return a sentence for everything that arrived and that the emit view refuses (WIRE-10).
+
+        Judged when it is asked for: the validator costs more than the conversation.
+        """
+        heard = [one.body if one.body else None for one in self.inbox]
+        messages = [{one.name: body} if body is not None else one.name for one, body in zip(self.inbox, heard, strict=True)]
+        return self._faults + [
+            fault for message in messages for fault in validation.faults(message, self._phase, "emit")
+        ]
 
     def irregular_streams(self) -> Iterator[str]:
         """Yield a sentence for every stream that did not carry one frame and its end (TRANS-9)."""

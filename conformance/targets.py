@@ -30,15 +30,16 @@ TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_a
 LIMITS = {"connections": 10_000, "calls": 8, "offers_burst": 20, "offers_per_second": 10, "bad_messages": 60, "unread": 64}
 ADVERTISED = "198.51.100.7:4433"
 
-VARIANTS: dict[str, tuple[str, ...]] = {
-    "signed": ("--registration", "signed", "--advertise", ADVERTISED),
-    "open": ("--registration", "open", "--max-connections", "40"),
-    "quick": (
-        *("--registration", "signed", "--ring-timeout", "0.4", "--register-timeout", "0.4"),
-        *("--media-timeout", "0.4", "--stream-timeout", "0.3", "--keep-alive", "0.2"),
-    ),
-}
-"""How the suite configures a relay that it starts; a relay without options has one variant."""
+_SIGNED = ("--registration", "signed", "--advertise", ADVERTISED)
+_BRIEF = (
+    *("--registration", "open", "--max-connections", "40"),
+    *("--ring-timeout", "0.4", "--register-timeout", "0.4", "--media-timeout", "0.4"),
+    *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
+)
+OPTIONS = {"signed": _SIGNED, "brief": _BRIEF, "stopped": _SIGNED}
+"""The processes of a run, and how the suite configures each."""
+VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "stopped"}
+"""What a check can ask for, and the process that serves it: `stopped` is the one that a check ends."""
 PLACEHOLDER = "{options}"
 
 
@@ -78,7 +79,6 @@ class Target:
         self._phase = phase
         self._running: dict[str, Process] = {}
         self._relays: dict[str, Relay] = {}
-        self._fresh: list[Process] = []
         self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
         kind, _, rest = text.partition(":")
         self._command: list[str] | None = None
@@ -104,42 +104,54 @@ class Target:
         """Start the relays of these variants, all at once, without waiting for them."""
         if self._command is None:
             return
-        for variant in variants if self.configurable else ("signed",):
-            if variant not in self._running:
-                self._running[variant] = self._launch(variant, variant)
+        for name in dict.fromkeys(map(self._process_of, variants)):
+            if name not in self._running:
+                self._running[name] = self._launch(name)
+
+    def _process_of(self, variant: str) -> str:
+        """A relay without options has one configuration, and one more process for the check that ends it."""
+        if self.configurable or variant == "stopped":
+            return VARIANTS[variant]
+        return "signed"
 
     def relay(self, variant: str) -> Relay:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
         if variant in self._relays:
             return self._relays[variant]
         if self._address is not None:
+            if variant == "stopped":
+                message = "a relay that the suite did not start cannot be stopped by it"
+                raise Unsupported(message)
             relay = Relay(self._address, "", self._advertise or _text(self._address), self._timers, LIMITS)
         else:
-            name = variant if self.configurable else "signed"
-            self.start(name)
-            relay = self._ready(self._running[name])
+            self.start(variant)
+            relay = self._second(variant) if variant == "stopped" else self._ready(self._running[self._process_of(variant)])
         if variant == "open" and relay.policy != "open":
             message = "the relay under test does not tell that its policy is open"
             raise Unsupported(message)
         self._relays[variant] = relay
         return relay
 
-    def fresh(self, name: str) -> Relay:
-        """Return one more relay, for a check that stops it."""
-        if self._command is None:
-            message = "a relay that the suite did not start cannot be stopped by it"
-            raise Unsupported(message)
-        process = self._launch("signed", name)
-        self._fresh.append(process)
-        return self._ready(process)
+    def _second(self, variant: str) -> Relay:
+        """A command that cannot be started twice is no fault of the relay."""
+        process = self._running[variant]
+        try:
+            return self._ready(process)
+        except TargetFaultError as error:
+            if self.configurable:
+                raise
+            process.stop()
+            message = f"no second relay can be started to be stopped: {error}"
+            raise Unsupported(message) from None
 
     def died(self) -> str:
         """Return a sentence about a relay that ended by itself, or nothing."""
-        return next((sentence for one in self._running.values() if (sentence := one.died())), "")
+        own = [one for name, one in self._running.items() if name != "stopped"]
+        return next((sentence for one in own if (sentence := one.died())), "")
 
     def close(self) -> None:
         """Stop everything that was started."""
-        processes = [*self._running.values(), *self._fresh]
+        processes = [*self._running.values()]
         for process in processes:
             process.stop()
         for process in processes:
@@ -156,10 +168,10 @@ class Target:
         """Stop everything that was started."""
         self.close()
 
-    def _launch(self, variant: str, name: str) -> Process:
+    def _launch(self, name: str) -> Process:
         identity = Path(self._folder.name, f"{name}.identity")
         options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
-        options += [*VARIANTS[variant], "--phase", self._phase]
+        options += [*OPTIONS[name], "--phase", self._phase]
         command: list[str] = []
         for word in self._command or ():
             command += options if word == PLACEHOLDER else [word]

@@ -8,174 +8,180 @@ program has taken this identity over · 7 audio: a file or a device.
 from __future__ import annotations
 
 import asyncio
-import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from reference import identity as identities
-from reference.core.addresses import format_address, parse_address
+from reference.commandline import CommandError, address, command, complaints, phase_of
+from reference.core.addresses import format_address, undialable
 from reference.core.errors import DirectCallError
 from reference.core.line import Account, Answer
-from reference.core.phases import IMPLEMENTED, NEWEST, Phase
+from reference.core.phases import NEWEST
+from reference.core.registration import Identity
 from reference.endpoint import EndpointLimits
 from reference.opus import AudioError
 from reference.probe import round_trips
-from reference.program import Program
+from reference.program import AUDIO, Program
 from reference.talk import AudioPlan
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+HEX = frozenset("0123456789abcdef")
+GROUPS, GROUP = 8, 4
+TLS_DIGITS = 64
+KEEP_ALIVE = 5.0
+RELAY = "127.0.0.1:4433"
+IDENTITY = Path("client.identity")
+Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
+Pin = Annotated[str, typer.Option("--relay-fingerprint", help="TLS fingerprint the relay must have")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PingOptions:
+    """The options of `ping`."""
+
+    relay: Relay = RELAY
+    pin: Pin = ""
+    count: Annotated[int, typer.Option(min=1, help="how often")] = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What `listen` and `call` have in common; times in seconds."""
+
+    relay: Relay = RELAY
+    pin: Pin = ""
+    identity: Annotated[Path, typer.Option("--identity", help="seed file, see `identity new`")] = IDENTITY
+    alias: Annotated[str | None, typer.Option(help="a name to show to the other end")] = None
+    send: Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")] = "none"
+    record: Annotated[Path | None, typer.Option(help="WAV file for what is heard, written anew")] = None
+    speaker: Annotated[bool, typer.Option("--speaker", help="play what is heard")] = False
+    phase: Annotated[str, typer.Option(help="be a client of this phase")] = NEWEST.value
+    idle_timeout: Annotated[float, typer.Option(min=1, help="silence until a connection is lost")] = 30.0
+    as_json: Annotated[bool, typer.Option("--json", help="print events as JSON lines")] = False
+
+    def program(self, answer: Answer) -> Program:
+        """Return the program of these options, with files read and devices tried."""
+        account = self._account(answer)
+        phase = phase_of(self.phase)
+        try:
+            plan = AudioPlan.checked(self.send, self.record, speaker=self.speaker)
+        except AudioError as error:
+            raise CommandError(str(error), AUDIO) from error
+        return Program(account, phase, plan, as_json=self.as_json)
+
+    def limits(self) -> EndpointLimits:
+        """Return the limits of the endpoint; a short patience asks for more signs of life."""
+        return EndpointLimits(
+            idle_timeout=self.idle_timeout, keep_alive=min(KEEP_ALIVE, self.idle_timeout / 3)
+        )
+
+    def _account(self, answer: Answer) -> Account:
+        reachable = relay_of(self.relay)
+        pin = fingerprint_of_relay(self.pin)
+        try:
+            who = identities.load(self.identity)
+        except identities.IdentityFileError as error:
+            hint = f"`python -m reference.client identity new {self.identity}` makes a new one"
+            raise CommandError(f"{error}; {hint}") from error
+        return Account(who, reachable, pin, self.alias, answer)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListenOptions(Options):
+    """The options of `listen`."""
+
+    answer: Annotated[Answer, typer.Option(help="what to do with incoming calls")] = Answer.ASK
+    calls: Annotated[int, typer.Option(min=0, help="stop after so many calls; 0: never")] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallOptions(Options):
+    """The options of `call`."""
+
+    target: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="whom to call")]
+    duration: Annotated[float, typer.Option(min=0, help="seconds to talk; 0: until all is sent")] = 0.0
+
+
+def ping(options: PingOptions) -> None:
+    """Measure the time a handshake with the relay takes, and show the relay's fingerprint."""
+    relay, pin = address("--relay", relay_of(options.relay)), fingerprint_of_relay(options.pin)
+    finish(round_trips(relay, pin, options.count))
+
+
+def listen(options: ListenOptions) -> None:
+    """Stay registered and take calls until told to stop."""
+    finish(options.program(options.answer).listen(options.calls, options.limits()))
+
+
+def call(options: CallOptions) -> None:
+    """Call somebody, talk, and hang up."""
+    target, groups = options.target, options.target.split(":")
+    if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
+        why = "it has eight groups of four lowercase hex digits, joined by ':'"
+        raise CommandError(f"{target!r} is no fingerprint: {why}")
+    finish(options.program(Answer.REJECT).call(target, options.duration, options.limits()))
+
+
+def relay_of(text: str) -> str:
+    """Return the address of a relay in its one form."""
+    reachable = format_address(*address("--relay", text))
+    reason = undialable(reachable, loopback=True)
+    if reason:
+        raise CommandError(f"--relay {text}: no relay can be there: {reason}")
+    return reachable
+
+
+def fingerprint_of_relay(text: str) -> str:
+    """Return a TLS fingerprint in its one form."""
+    digits = text.replace(":", "").lower()
+    if text and (len(digits) != TLS_DIGITS or set(digits) - HEX):
+        why = "it has 32 pairs of hex digits; the relay prints it when it is ready"
+        raise CommandError(f"--relay-fingerprint: {text!r} is no TLS fingerprint: {why}")
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
+def finish(run: Coroutine[None, None, int]) -> None:
+    """Run a program to its end and exit with its status."""
+    try:
+        status = asyncio.run(run)
+    except DirectCallError as error:
+        raise CommandError(str(error), 1) from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CommandError(f"cannot open a socket: {why}", 1) from error
+    raise typer.Exit(status)
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall client.")
 identity_app = typer.Typer(no_args_is_help=True, help="Make or show an identity.")
 app.add_typer(identity_app, name="identity")
-
-AUDIO = 7
-Identity = Annotated[Path, typer.Option("--identity", help="seed file, see `identity new`")]
-Relay = Annotated[str, typer.Option(help="ip:port of the relay")]
-Pin = Annotated[str, typer.Option("--relay-fingerprint", help="TLS fingerprint the relay must have")]
-Send = Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")]
-Record = Annotated[Path | None, typer.Option(help="WAV file for what is heard")]
-Speaker = Annotated[bool, typer.Option("--speaker", help="play what is heard")]
-Json = Annotated[bool, typer.Option("--json", help="print events as JSON lines")]
-PhaseName = Annotated[str, typer.Option("--phase", help="be a client of this phase")]
-Idle = Annotated[float, typer.Option(min=1, help="seconds without a packet until a connection is lost")]
-Alias = Annotated[str | None, typer.Option(help="a name to show to the other end")]
-RELAY = "127.0.0.1:4433"
-IDENTITY = Path("client.identity")
+command(app, "client", PingOptions, ping, "ping")
+command(app, "client", ListenOptions, listen, "listen")
+command(app, "client", CallOptions, call, "call")
 
 
 @identity_app.command("new")
 def identity_new(file: Annotated[Path, typer.Argument(help="file to write")] = IDENTITY) -> None:
     """Draw a new identity and write its seed to a file that only its owner can read."""
-    try:
-        typer.echo(identities.create(file).fingerprint)
-    except identities.IdentityFileError as error:
-        fail(str(error))
+    show(identities.create, file)
 
 
 @identity_app.command("show")
 def identity_show(file: Annotated[Path, typer.Argument(help="file to read")] = IDENTITY) -> None:
     """Print the fingerprint of an identity: what others call."""
-    try:
-        typer.echo(identities.load(file).fingerprint)
-    except identities.IdentityFileError as error:
-        fail(str(error))
+    show(identities.load, file)
 
 
-@app.command()
-def ping(relay: Relay = RELAY, pin: Pin = "", count: Annotated[int, typer.Option(min=1)] = 3) -> None:
-    """Measure the time a handshake with the relay takes, and show the relay's fingerprint."""
-    raise typer.Exit(asyncio.run(round_trips(address("--relay", relay), fingerprint_of_relay(pin), count)))
-
-
-@app.command()
-def listen(  # noqa: PLR0917 - one parameter an option
-    relay: Relay = RELAY,
-    identity: Identity = IDENTITY,
-    pin: Pin = "",
-    answer: Annotated[Answer, typer.Option(help="what to do with incoming calls")] = Answer.ASK,
-    send: Send = "none",
-    record: Record = None,
-    speaker: Speaker = False,
-    calls: Annotated[int, typer.Option(min=0, help="stop after so many calls; 0: never")] = 0,
-    alias: Alias = None,
-    phase: PhaseName = NEWEST.value,
-    idle_timeout: Idle = 30.0,
-    as_json: Json = False,
-) -> None:
-    """Stay registered and take calls until told to stop."""
-    account = account_of(identity, relay, pin, alias, answer)
-    program = Program(account, phase_of(phase), plan_of(send, record, speaker=speaker), as_json=as_json)
-    finish(program.listen(calls, EndpointLimits(idle_timeout=idle_timeout)))
-
-
-@app.command()
-def call(  # noqa: PLR0917 - one parameter an option
-    target: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="whom to call")],
-    relay: Relay = RELAY,
-    identity: Identity = IDENTITY,
-    pin: Pin = "",
-    send: Send = "none",
-    record: Record = None,
-    speaker: Speaker = False,
-    duration: Annotated[float, typer.Option(min=0, help="seconds to talk; 0: until all is sent")] = 0.0,
-    alias: Alias = None,
-    phase: PhaseName = NEWEST.value,
-    idle_timeout: Idle = 30.0,
-    as_json: Json = False,
-) -> None:
-    """Call somebody, talk, and hang up."""
-    account = account_of(identity, relay, pin, alias, Answer.REJECT)
-    groups = target.split(":")
-    if len(groups) != 8 or any(len(group) != 4 or set(group) - set("0123456789abcdef") for group in groups):  # noqa: PLR2004
-        fail(f"{target!r} is no fingerprint: it has eight groups of four lowercase hex digits, joined by ':'")
-    program = Program(account, phase_of(phase), plan_of(send, record, speaker=speaker), as_json=as_json)
-    finish(program.call(target, duration, EndpointLimits(idle_timeout=idle_timeout)))
-
-
-def account_of(file: Path, relay: str, pin: str, alias: str | None, answer: Answer) -> Account:
-    """Return the account that the options describe, or end the program with the reason."""
-    reachable = format_address(*address("--relay", relay))
-    try:
-        who = identities.load(file)
-    except identities.IdentityFileError as error:
-        fail(f"{error}; `python -m reference.client identity new {file}` makes one")
-    return Account(who, reachable, fingerprint_of_relay(pin), alias, answer)
-
-
-def address(option: str, text: str) -> tuple[str, int]:
-    """Return host and port, or end the program."""
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        fail(f"{option}: {error}")
-
-
-def fingerprint_of_relay(text: str) -> str:
-    """Return a TLS fingerprint in its one form, or end the program."""
-    digits = text.replace(":", "").lower()
-    if text and (len(digits) != 64 or set(digits) - set("0123456789abcdef")):  # noqa: PLR2004
-        fail(f"--relay-fingerprint: {text!r} is no TLS fingerprint: it has 32 pairs of hex digits")
-    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
-
-
-def phase_of(name: str) -> Phase:
-    """Return the phase, or end the program."""
-    try:
-        phase = Phase.parse(name)
-    except ValueError as error:
-        fail(f"--phase: {error}")
-    if phase not in IMPLEMENTED:
-        fail(f"--phase {name} is not implemented yet: there is {', '.join(map(str, IMPLEMENTED))}")
-    return phase
-
-
-def plan_of(send: str, record: Path | None, *, speaker: bool) -> AudioPlan:
-    """Return what to send and where to play, with files read and devices tried, or end the program."""
-    try:
-        return AudioPlan.checked(send, record, speaker=speaker)
-    except AudioError as error:
-        fail(str(error), AUDIO)
-
-
-def finish(run: Coroutine[None, None, int]) -> NoReturn:
-    """Run a program to its end and exit with its status."""
-    try:
-        status = asyncio.run(run)
-    except DirectCallError as error:
-        fail(str(error), AUDIO if isinstance(error, AudioError) else 1)
-    except OSError as error:
-        fail(f"cannot open a socket: {(error.strerror or str(error)).lower()}", 1)
-    raise typer.Exit(status)
-
-
-def fail(why: str, status: int = 2) -> NoReturn:
-    """End the program with one sentence on standard error."""
-    print(f"client: {why}", file=sys.stderr)  # noqa: T201 - the one place that speaks before there is a display
-    raise typer.Exit(status)
+def show(made: Callable[[Path], Identity], file: Path) -> None:
+    """Print the fingerprint of the identity that `made` gives for `file`."""
+    with complaints("client"):
+        try:
+            typer.echo(made(file).fingerprint)
+        except identities.IdentityFileError as error:
+            raise CommandError(str(error)) from error
 
 
 if __name__ == "__main__":

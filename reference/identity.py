@@ -37,14 +37,19 @@ def create(path: Path) -> Identity:
     except OSError as error:
         message = f"cannot create the identity file {path}: {_why(error)}"
         raise IdentityFileError(message) from error
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"{seed.hex()}\n")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{seed.hex()}\n")
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a seed is nobody's identity
+        message = f"cannot write the identity file {path}: {_why(error)}"
+        raise IdentityFileError(message) from error
     return Identity.from_seed(seed)
 
 
 def load_or_create(path: Path) -> Identity:
-    """Read the identity in `path`, or create it when there is no such file."""
-    return load(path) if path.exists() else create(path)
+    """Read the identity in `path`, or create it when there is no such file; raises IdentityFileError."""
+    return load(path) if os.path.lexists(path) else create(path)
 
 
 def _seed(text: str) -> bytes:

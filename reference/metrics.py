@@ -56,8 +56,8 @@ class Metrics:
             gauge = Gauge(f"directcall_{name}", f"How many {name} there are now", registry=self.registry)
             gauge.set_function(read)
 
-    def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve the metrics over HTTP; raises OSError. Returns what stops it."""
+    def serve(self, host: str, port: int) -> tuple[tuple[str, int], Callable[[], None]]:
+        """Serve the metrics over HTTP; raises OSError. Returns where they are served and what stops it."""
         server, thread = start_http_server(port, host, self.registry)
 
         def stop() -> None:
@@ -65,4 +65,4 @@ class Metrics:
             server.server_close()
             thread.join()
 
-        return stop
+        return (host, server.server_port), stop

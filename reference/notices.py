@@ -34,8 +34,6 @@ class Notices:
 
     def tell(self) -> None:
         """Make the calls, and those that come up while they are made."""
-        if self._telling:
-            return
         if self._turn is not None:
             self._turn.cancel()
         self._turn, self._telling = None, True

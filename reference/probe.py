@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 
+from reference.core.addresses import format_address
 from reference.core.errors import REASONS, CloseCode
 from reference.endpoint import Endpoint, EndpointLimits
 from reference.program import STATUS
@@ -21,10 +22,8 @@ async def round_trips(address: tuple[str, int], pin: str, count: int) -> int:
             endpoint.dial(address, "ping")
             fingerprint = await probe.outcome()
             if fingerprint is None:
-                print(
-                    f"client: no relay answers at {address[0]} port {address[1]}: {probe.why}",
-                    file=sys.stderr,
-                )
+                where = format_address(*address)
+                print(f"client: no relay answers at {where}: {probe.why}", file=sys.stderr)  # noqa: T201
                 return STATUS["unreachable"]
             print(f"{(time.perf_counter() - began) * 1000:7.1f} ms  {fingerprint}")  # noqa: T201 - the answer
             if pin not in {"", fingerprint}:
@@ -41,7 +40,7 @@ class Probe:
     def __init__(self) -> None:
         """Start without an outcome."""
         self.why = ""
-        self._outcomes: asyncio.Queue[str | None] = asyncio.Queue()
+        self._outcomes: asyncio.Queue[str | None] = asyncio.Queue(1)  # one dial, one outcome
         self._open: set[int] = set()
 
     async def outcome(self) -> str | None:

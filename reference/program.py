@@ -135,9 +135,10 @@ class Program:
         for line in sys.stdin:
             answer = LETTERS.get(line.strip().lower()[:1])
             if answer is not None:
-                loop.call_soon_threadsafe(
-                    lambda it=answer: self.handset.perform(self.handset.core.answer(it))
-                )
+                loop.call_soon_threadsafe(self._answer, answer)
+
+    def _answer(self, answer: Answer) -> None:
+        self.handset.perform(self.handset.core.answer(answer))
 
 
 def on_signals(stop: asyncio.Event) -> None:

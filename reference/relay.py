@@ -1,23 +1,25 @@
 """The relay: `python -m reference.relay`.
 
 Prints one JSON line on standard output when it is ready, logs to standard error, and stops on SIGTERM and
-ctrl-C: every client is told, every call ends with a reason, and the exit status is 0.
+ctrl-C: every client is told, every call ends with a reason, and the exit status is 0. It is 2 when the
+command line cannot be followed: an option, the identity file, an address that cannot be had.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from reference import identity, logs
-from reference.core.addresses import format_address, parse_address
-from reference.core.phases import IMPLEMENTED, NEWEST, Phase
+from reference.commandline import CommandError, address, command, on_signals, phase_of
+from reference.core.addresses import format_address, undialable
+from reference.core.phases import NEWEST
 from reference.core.registration import Policy
 from reference.core.sessions import Limits, Setting
 from reference.endpoint import Credentials, EndpointLimits
@@ -28,122 +30,134 @@ Seconds = Annotated[float, typer.Option(min=0.01, help="seconds")]
 Number = Annotated[int, typer.Option(min=1)]
 
 
-def main(  # noqa: PLR0917 - one parameter an option
-    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "127.0.0.1:4433",
-    advertise: Annotated[str, typer.Option(help="ip:port at which clients reach this relay")] = "",
-    identity_file: Annotated[Path, typer.Option("--identity", help="seed file")] = Path("relay.identity"),
-    registration: Policy = Policy.SIGNED,
-    phase: Annotated[str, typer.Option(help="be a relay of this phase")] = NEWEST.value,
-    ring_timeout: Seconds = 60.0,
-    register_timeout: Seconds = 10.0,
-    media_timeout: Seconds = 10.0,
-    stream_timeout: Seconds = 10.0,
-    keep_alive: Seconds = 5.0,
-    idle_timeout: Seconds = 30.0,
-    max_connections: Number = 10_000,
-    max_half_open: Number = 256,
-    max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8,
-    max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20,
-    offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0,
-    max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60,
-    max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64,
-    max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16,
-    metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = "",
-    log_level: logs.LogLevel = logs.LogLevel.INFO,
-    log_format: logs.LogFormat = logs.LogFormat.CONSOLE,
-) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The options of a relay; times in seconds."""
+
+    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "127.0.0.1:4433"
+    advertise: Annotated[str, typer.Option(help="ip:port at which clients reach this relay")] = ""
+    identity_file: Annotated[Path, typer.Option("--identity", help="seed file, created if missing")] = Path(
+        "relay.identity"
+    )
+    registration: Annotated[Policy, typer.Option(help="which registrations to accept")] = Policy.SIGNED
+    phase: Annotated[str, typer.Option(help="be a relay of this phase")] = NEWEST.value
+    ring_timeout: Seconds = 60.0
+    register_timeout: Seconds = 10.0
+    media_timeout: Seconds = 10.0
+    stream_timeout: Seconds = 10.0
+    keep_alive: Seconds = 5.0
+    idle_timeout: Seconds = 30.0
+    max_connections: Number = 10_000
+    max_half_open: Number = 256
+    max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
+    max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20
+    offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
+    max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
+    max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
+    max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
+    metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
+    log_level: logs.LogLevel = logs.LogLevel.INFO
+    log_format: logs.LogFormat = logs.LogFormat.CONSOLE
+
+    def limits(self) -> Limits:
+        """Return the limits of the machine."""
+        return Limits(
+            register_timeout=self.register_timeout,
+            ring_timeout=self.ring_timeout,
+            media_timeout=self.media_timeout,
+            calls=self.max_calls,
+            offers_burst=self.max_offers,
+            offers_per_second=self.offers_per_second,
+            bad_messages=self.max_bad_messages,
+        )
+
+    def endpoint_limits(self) -> EndpointLimits:
+        """Return the limits of the endpoint; raises CommandError when idle clients would be lost."""
+        if self.keep_alive >= self.idle_timeout:
+            raise CommandError(
+                f"--keep-alive {self.keep_alive:g} has to be shorter than --idle-timeout {self.idle_timeout:g}: "
+                "clients that say nothing would be lost"
+            )
+        return EndpointLimits(
+            connections=self.max_connections,
+            half_open=self.max_half_open,
+            stream_timeout=self.stream_timeout,
+            idle_timeout=self.idle_timeout,
+            keep_alive=self.keep_alive,
+            unsent=self.max_unread,
+            datagrams=self.max_datagrams,
+        )
+
+    def reachable(self) -> str:
+        """Return the address to name to clients, or "" for the one that is listened on."""
+        if not self.advertise:
+            if address("--listen", self.listen)[0] in UNSPECIFIED:
+                why = "takes every address: say with --advertise IP:PORT which one clients reach"
+                raise CommandError(f"--listen {self.listen} {why}")
+            return ""
+        reachable = format_address(*address("--advertise", self.advertise))
+        reason = undialable(reachable, loopback=True)
+        if reason:
+            raise CommandError(f"--advertise {self.advertise}: no client can reach that: {reason}")
+        return reachable
+
+
+def serve(options: Options) -> None:
     """Run a DirectCall relay until it is told to stop."""
-    limits = Limits(
-        register_timeout=register_timeout,
-        ring_timeout=ring_timeout,
-        media_timeout=media_timeout,
-        calls=max_calls,
-        offers_burst=max_offers,
-        offers_per_second=offers_per_second,
-        bad_messages=max_bad_messages,
-    )
-    endpoint_limits = EndpointLimits(
-        connections=max_connections,
-        half_open=max_half_open,
-        stream_timeout=stream_timeout,
-        idle_timeout=idle_timeout,
-        keep_alive=keep_alive,
-        unsent=max_unread,
-        datagrams=max_datagrams,
-    )
-    address = _address("--listen", listen)
-    if not advertise and address[0] in UNSPECIFIED:
-        _stop(f"--listen {listen} takes every address: say with --advertise IP:PORT which one clients reach")
-    reachable = format_address(*_address("--advertise", advertise)) if advertise else ""
-    served = _address("--metrics", metrics) if metrics else None
-    chosen = _phase(phase)
+    listen = address("--listen", options.listen)
+    metrics = address("--metrics", options.metrics) if options.metrics else None
+    reachable, phase = options.reachable(), phase_of(options.phase)
+    limits = options.endpoint_limits()
     try:
-        setting = Setting(identity.load_or_create(identity_file), reachable, registration, limits)
-        logger = logs.configure(log_level, log_format)
-        asyncio.run(_serve(Switch(setting, chosen, logger), address, endpoint_limits, served))
+        who = identity.load_or_create(options.identity_file)
     except identity.IdentityFileError as error:
-        _stop(str(error))
-    except OSError as error:
-        _stop(f"cannot listen on {listen}: {(error.strerror or str(error)).lower()}")
+        raise CommandError(f"{error}; choose another with --identity FILE") from error
+    setting = Setting(who, reachable, options.registration, options.limits())
+    logger = logs.configure(options.log_level, options.log_format)
+    asyncio.run(_run(Switch(setting, phase, logger), listen, limits, metrics))
 
 
-async def _serve(
-    switch: Switch, address: tuple[str, int], limits: EndpointLimits, metrics: tuple[str, int] | None
+async def _run(
+    switch: Switch, listen: tuple[str, int], limits: EndpointLimits, metrics: tuple[str, int] | None
 ) -> None:
     """Run until a signal comes, then tell everybody and stop."""
     stop = asyncio.Event()
-    _on_signals(stop)
+    on_signals(stop)
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
-    await switch.open(*address, credentials, limits)
-    stop_metrics = switch.metrics.serve(*metrics) if metrics else None
-    ready = switch.ready(credentials.fingerprint, limits)
-    print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
-    switch.logger.info("ready", **ready)
     try:
+        await switch.open(*listen, credentials, limits)
+    except OSError as error:
+        raise _unavailable("--listen", listen, error) from error
+    stop_metrics: Callable[[], None] = lambda: None
+    try:
+        ready = switch.ready(credentials.fingerprint, limits)
+        if metrics is not None:
+            served, stop_metrics = _serve_metrics(switch, metrics)
+            ready["metrics"] = format_address(*served)
+        print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
+        switch.logger.info("ready", **ready)
         await stop.wait()
     finally:
         await switch.shutdown()
-        if stop_metrics:
-            stop_metrics()
+        stop_metrics()
         switch.logger.info("stopped", **switch.metrics.totals())
 
 
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(name, stop.set)
-        except NotImplementedError:  # Windows has no such handlers
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
+def _serve_metrics(switch: Switch, where: tuple[str, int]) -> tuple[tuple[str, int], Callable[[], None]]:
     try:
-        return parse_address(text)
-    except ValueError as error:
-        _stop(f"{option}: {error}")
+        return switch.metrics.serve(*where)
+    except OSError as error:
+        raise _unavailable("--metrics", where, error) from error
 
 
-def _phase(name: str) -> Phase:
-    try:
-        phase = Phase.parse(name)
-    except ValueError as error:
-        _stop(f"--phase: {error}")
-    if phase not in IMPLEMENTED:
-        there = ", ".join(str(known) for known in IMPLEMENTED)
-        _stop(f"--phase {name} is not implemented yet: there is {there}")
-    return phase
+def _unavailable(option: str, where: tuple[str, int], error: OSError) -> CommandError:
+    why = (error.strerror or str(error)).lower()
+    return CommandError(f"cannot listen on {format_address(*where)}: {why}; choose another with {option} IP:PORT")
 
 
-def _stop(why: str) -> NoReturn:
-    print(f"relay: {why}", file=sys.stderr)  # noqa: T201 - before there is a logger
-    raise typer.Exit(2)
-
-
-def run() -> None:
-    """Run the command line of this module."""
-    typer.run(main)
+app = typer.Typer(add_completion=False)
+command(app, "relay", Options, serve)
 
 
 if __name__ == "__main__":
-    run()
+    app()

@@ -30,7 +30,8 @@ async def test_nobody_calls_in_another_name(stage: Stage) -> None:
     call_id, claimed = stage.call_id(), stage.person("carol").fingerprint
     alice.send(alice.identity.offer(bob.identity.fingerprint, call_id, caller_fingerprint=claimed))
     offer = await stage.needs(bob, "DirectCallOffer", call_id=call_id)
-    assert alice.identity.fingerprint == offer.body.get("caller_fingerprint")
+    expected, actual = alice.identity.fingerprint, offer.body.get("caller_fingerprint")
+    assert expected == actual, f"the offer of {expected} arrived as that of {actual!r}"
 
 
 @check("CALL-3")

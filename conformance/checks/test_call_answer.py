@@ -59,7 +59,8 @@ async def _setups(stage: Stage) -> list[dict[str, Any]]:
 async def test_the_room_is_named_for_the_call(stage: Stage) -> None:
     """A call is set up; the room of every CallSetup must be `call-` and the call_id."""
     for setup in await _setups(stage):
-        assert f"call-{setup.get('call_id')}" == setup.get("room")
+        expected, actual = f"call-{setup.get('call_id')}", setup.get("room")
+        assert expected == actual, f"the room is {actual!r} and not {expected!r}"
 
 
 @check("CALL-22")
@@ -226,11 +227,10 @@ async def test_a_lost_party_ends_its_calls(stage: Stage) -> None:
 async def test_the_whole_table(stage: Stage) -> None:
     """Every event in every state by every sender; each must have what the table says and nothing else."""
     cells = model.cells()
-    faults: list[str] = []
-    for first in range(0, len(cells), model.AT_ONCE):
-        group = cells[first : first + model.AT_ONCE]
-        told = await asyncio.gather(*(model.play(stage, cell) for cell in group))
-        faults += [fault for fault in told if fault]
+    shares = [cells[first :: model.AT_ONCE] for first in range(model.AT_ONCE)]
+    troupes = [model.Troupe(stage, number) for number in range(model.AT_ONCE)]
+    told = await asyncio.gather(*(one.play(share) for one, share in zip(troupes, shares, strict=True)))
+    faults = [fault for those in told for fault in those]
     if faults:
         more = f"; {len(faults) - 1} more of {len(cells)} cells differ" if len(faults) > 1 else ""
         message = f"{'; '.join(faults[:8])}{more}"

@@ -246,7 +246,7 @@ async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
     alice.send(identity.hangup())
     await stage.settle()
     await stage.close_of(eve)
-    faults = [f"{one.name} received what the emit view refuses: {fault}" for one in stage.puppets for fault in one.violations]
+    faults = [f"{one.name} received what the emit view refuses: {fault}" for one in stage.puppets for fault in one.violations()]
     assert not faults, faults[0]
 
 

@@ -6,7 +6,8 @@ import asyncio
 import random
 import re
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aioquic
 import pytest
@@ -19,9 +20,11 @@ from reference.core.addresses import format_address
 from reference.core.errors import REASONS, CloseCode, Misuse
 from reference.core.wire import FRAME_LIMIT, frame
 from reference.endpoint import DatagramFate, EndpointLimits
+from reference.notices import Notices
 from reference.quic import connection as adapter
 from reference.quic.flow import RECEIVE_WINDOW, STREAM_WINDOW
 from reference.quic.selftest import self_test
+from reference.session import Session
 from tests.loopback.conftest import (
     CREDENTIALS,
     LOOPBACK,
@@ -355,17 +358,18 @@ def test_bytes_that_wait_are_bounded_and_never_block_the_one_whose_turn_it_is() 
             client.dial(server.address)
             await client.event(events.HandshakeCompleted)
             client.stream(0, frame(bytes(FRAME_LIMIT))[:-1], fin=False)
-            for stream_id in (4, 8, 12, 16):
-                client.stream(stream_id, frame(bytes(FRAME_LIMIT)))
-            peer = client.connection
-            behind = [peer._streams[stream_id].sender for stream_id in (4, 8, 12, 16)]
+            peer, later = client.connection, range(4, 244, 4)
+            for stream_id in later:
+                client.stream(stream_id, frame(bytes(20_000)))
+            behind = [peer._streams[stream_id].sender for stream_id in later]
             await client.until(lambda: all(sender.highest_offset == STREAM_WINDOW for sender in behind))
             await client.until(lambda: peer._streams[0].sender.highest_offset == FRAME_LIMIT + 3)
             assert RECEIVE_WINDOW == peer._remote_max_data
             assert [] == heard.of("frame")
             client.stream(0, b"\0")
-            await heard.times("frame", 5)
-            assert 5 * [("frame", bytes(FRAME_LIMIT))] == heard.of("frame", "fault", "lost")
+            await heard.times("frame", 61)
+            expected = [("frame", bytes(FRAME_LIMIT)), *60 * [("frame", bytes(20_000))]]
+            assert expected == heard.of("frame", "fault", "lost")
 
     run(test())
 
@@ -552,6 +556,8 @@ def test_frames_go_out_before_the_close_behind_them() -> None:
 
     async def test() -> None:
         async with pair() as (_, heard, _, client, _, dialled):
+            pacer = client._sessions[dialled].connection._loss._pacer
+            pacer.packet_time, pacer.bucket_max, pacer.bucket_time = 100.0, 0.0, 0.0
             for number in range(8):
                 client.send(dialled, bytes([number]) * 1000)
             client.close(dialled, 0, "normal close")
@@ -722,19 +728,20 @@ def test_an_unknown_version_is_answered_and_a_negotiation_is_not() -> None:
     async def test() -> None:
         listener = Listener()
         async with opened(Recorder()) as server, puppet(listener):
-            ids = b"\x08" + b"to-relay" + b"\x05" + b"hello"
 
-            def ask(version: int) -> None:
-                packet = b"\xc0" + version.to_bytes(4, "big") + ids
+            def ask(version: int, name: bytes) -> None:
+                packet = b"\xc0" + version.to_bytes(4, "big") + b"\x08" + name + b"\x05hello"
                 listener.transport.sendto(packet.ljust(1200, b"\0"), server.address)
 
-            ask(0)
-            ask(0x1A2A3A4A)
-            ask(0)
-            ask(0x6B3343CF)
+            ask(0, b"nothing.")
+            ask(0x1A2A3A4A, b"greased.")
+            ask(0, b"nothing!")
+            ask(0x6B3343CF, b"version2")
             await listener.until(lambda: len(listener.packets) >= 2)
-            swapped = b"\x05" + b"hello" + b"\x08" + b"to-relay"
-            expected = 2 * [bytes(4) + swapped + (1).to_bytes(4, "big")]
+            expected = [
+                bytes(4) + b"\x05hello\x08" + name + (1).to_bytes(4, "big")
+                for name in (b"greased.", b"version2")
+            ]
             assert expected == [packet[1:] for packet in listener.packets]
 
     run(test())
@@ -863,6 +870,48 @@ def test_a_handler_that_raises_misses_nothing_else() -> None:
             await heard.times("frame", 2)
             assert [("frame", b"one"), ("frame", b"two")] == heard.of("frame")
             assert ["clumsy"] == [str(error) for error in caught]
+
+    run(test())
+
+
+def fail() -> None:
+    """Raise what a broken handler would."""
+    raise ValueError("clumsy")
+
+
+def test_notices_behind_an_error_wait_for_no_packet() -> None:
+    """What a raising handler left to tell is told in the next turn of the event loop."""
+
+    async def test() -> None:
+        caught: list[BaseException] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, what: caught.append(what["exception"]))
+        notices, told = Notices(loop), asyncio.Event()
+        session = cast("Session", SimpleNamespace(silenced=False))
+        notices.add(session, fail)
+        notices.add(session, told.set)
+        notices.tell_soon()
+        await told.wait()
+        assert [ValueError] == [type(error) for error in caught]
+        assert 0 == len(notices)
+
+    run(test())
+
+
+def test_ended_connections_are_bounded() -> None:
+    """Of the connections in their closing period only the newest are kept."""
+
+    async def test() -> None:
+        heard, told = Recorder(), Recorder()
+        limits = EndpointLimits(half_open=2)
+        async with opened(heard, limits=limits) as server, opened(told, None, limits) as client:
+            for number in range(5):
+                session = client.dial(server.address, None)
+                await told.times("connected", number + 1)
+                client.close(session, 0, "normal close")
+                assert client.stats()["ended"] <= 2
+            await heard.times("lost", 5)
+            assert server.stats()["ended"] <= 2
 
     run(test())
 

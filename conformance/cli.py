@@ -1,0 +1,238 @@
+"""Command: `python -m conformance`, for people and for machines.
+
+What was found goes to standard output, progress and complaints to standard error; a complaint is one
+sentence that says whose fault it was. The exit statuses are those of verdicts.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from conformance import spec
+from conformance.verdicts import RED, Exit, UsageError, Verdict
+
+if TYPE_CHECKING:
+    from conformance.report import Run
+
+app = typer.Typer(
+    help="Judge a DirectCall relay from outside, by its wire.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Jobs = Annotated[int, typer.Option(min=1, max=16, help="runs at the same time")]
+Only = Annotated[list[str] | None, typer.Option(help="an id (CALL-3) or an area (CALL); may be repeated")]
+
+
+class Role(StrEnum):
+    """Who can be judged."""
+
+    RELAY = "relay"
+    CLIENT = "client"
+
+
+class Format(StrEnum):
+    """What a report can be."""
+
+    JUNIT = "junit"
+    BADGE = "badge"
+
+
+def main() -> None:
+    """Run the command and end the process with its status."""
+    try:
+        app()
+    except UsageError as error:
+        _complain(str(error), Exit.USAGE)
+    except spec.SpecificationError as error:
+        _complain(f"the suite is at fault: {error}", Exit.NOT_JUDGED)
+    except KeyboardInterrupt:
+        _complain("the run was interrupted", Exit.NOT_JUDGED)
+
+
+def _complain(sentence: str, status: Exit) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise SystemExit(int(status))
+
+
+def _timers(text: str) -> dict[str, float]:
+    from conformance.targets import TIMERS  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    timers: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        try:
+            timers[name] = float(value)
+        except ValueError:
+            name = ""
+        if name not in TIMERS:
+            message = f"{part!r} is no timer: say name=seconds, with the names {', '.join(TIMERS)}"
+            raise UsageError(message)
+    return timers
+
+
+@app.command()
+def run(  # noqa: PLR0917 - one parameter an option
+    target: Annotated[str, typer.Option(help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
+    role: Annotated[Role, typer.Option(help="what the target is")] = Role.RELAY,
+    phase: Annotated[str, typer.Option(help="the phase to judge")] = "0",
+    only: Only = None,
+    known_failures: Annotated[Path | None, typer.Option(help="TOML of accepted failures")] = None,
+    seed: Annotated[int, typer.Option(help="decides every identity and call_id")] = 0,
+    slow: Annotated[float, typer.Option(min=0.1, max=100, help="scales every patience")] = 1.0,
+    out: Annotated[Path | None, typer.Option(help="folder for results.json and junit.xml")] = None,
+    timers: Annotated[str, typer.Option(help="of a running relay: register=10,ring=60,…")] = "",
+    advertise: Annotated[str, typer.Option(help="the address a running relay names to clients")] = "",
+) -> None:
+    """Judge a target."""
+    from conformance import runner  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    if role is Role.CLIENT:
+        message = "the role client is not judged yet: the suite judges relays"
+        raise UsageError(message)
+    order = runner.Order(
+        target=target,
+        phase=phase,
+        only=tuple(only or ()),
+        known_failures=known_failures,
+        seed=seed,
+        slow=slow,
+        out=out,
+        timers=_timers(timers),
+        advertise=advertise,
+    )
+    done = runner.perform(order)
+    show(done)
+    raise typer.Exit(int(done.exit_status))
+
+
+def show(done: Run) -> None:
+    """Print what a run found: everything that is not a plain pass, and the count."""
+    from conformance.runner import verdicts  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    console = Console()
+    judged = verdicts(done.outcomes)
+    table = Table("requirement", "verdict", "why")
+    for one in done.outcomes:
+        if one.verdict is not Verdict.PASS:
+            accepted = one.id in done.known and one.verdict in RED
+            table.add_row(one.id, f"{one.verdict}{' (known)' if accepted else ''}", escape(one.message))
+    if table.row_count:
+        console.print(table)
+    counts = [f"{count} {one}" for one in Verdict if (count := list(judged.values()).count(one))]
+    console.print(f"{len(judged)} requirements judged: {', '.join(counts) or 'none'}")
+    for sentence in done.stale:
+        typer.echo(f"the known-failures file is stale: {sentence}", err=True)
+    if done.fault:
+        typer.echo(done.fault, err=True)
+
+
+@app.command("list")
+def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
+    """List the requirements and whether each has a check."""
+    from conformance.checking import catalogue  # noqa: PLC0415 - loads the checks
+
+    having = {one.id for one in catalogue()}
+    rules = spec.requirements().values()
+    if as_json:
+        values = [asdict(rule) | {"checked": rule.id in having} for rule in rules]
+        typer.echo(json.dumps(values, ensure_ascii=False, indent=1))
+        return
+    table = Table("id", "roles", "since", "level", "check", "sentence")
+    for rule in rules:
+        check = "yes" if rule.id in having else "none" if rule.check_reason else "–"
+        table.add_row(rule.id, " ".join(rule.roles), rule.since, rule.level, check, escape(rule.sentence))
+    Console().print(table)
+
+
+@app.command()
+def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Explain a requirement: what it asks, why, what is sent and what a pass looks like."""
+    from conformance import trace  # noqa: PLC0415 - searches the tree
+    from conformance.checking import TABLE, catalogue  # noqa: PLC0415 - loads the checks
+
+    rule = spec.requirements().get(rule_id)
+    checks = [one for one in catalogue() if one.id == rule_id]
+    if rule is None and rule_id != TABLE:
+        message = f"{rule_id!r} is the id of no requirement; `list` shows all of them"
+        raise UsageError(message)
+    if rule is not None:
+        typer.echo(f"{rule.id} ({rule.level}, {' and '.join(rule.roles)}, since {rule.since})")
+        typer.echo(f"  {rule.sentence}\n  Why: {rule.why}\n  Seen: {rule.seen}")
+        if rule.check_reason:
+            typer.echo(f"  No check: {rule.check_reason}")
+    for check in checks:
+        typer.echo(f"\n{check.name} (relay variant: {check.variant})")
+        typer.echo("  " + " ".join(check.text.split()))
+    for mutant in trace.mutants() if trace.has_mutants() else ():
+        if mutant.rule == rule_id:
+            typer.echo(f"\nmutant {mutant.id}: {mutant.title}")
+
+
+@app.command("trace")
+def tracing() -> None:
+    """Show rule, code, check and mutant of every requirement; exit 1 when one is missing."""
+    from conformance import trace  # noqa: PLC0415 - searches the tree
+
+    rows, unknown = trace.rows(), trace.unknown()
+    table = Table("rule", "code", "check", "mutant", "missing")
+    for row in rows:
+        reason = f"none: {row.rule.check_reason}" if row.rule.check_reason else ""
+        cells = (" ".join(row.code), " ".join(row.checks) or reason, " ".join(row.mutants))
+        table.add_row(row.rule.id, *map(escape, cells), ", ".join(row.missing))
+    Console().print(table)
+    orphans = [row for row in rows if row.missing]
+    for row in orphans:
+        typer.echo(f"{row.rule.id} has no {' and no '.join(row.missing)}", err=True)
+    for sentence in unknown:
+        typer.echo(sentence, err=True)
+    raise typer.Exit(int(Exit.FAILED if orphans or unknown else Exit.PASSED))
+
+
+@app.command()
+def mutants(only: Only = None, jobs: Jobs = 2, out: Annotated[Path | None, typer.Option()] = None) -> None:
+    """Judge every mutant: each is to be rejected by the check of its rule and by no other."""
+    from conformance import kills, trace  # noqa: PLC0415 - starts processes
+
+    total = len(trace.mutants())
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("mutants", total=total)
+        done = kills.run(tuple(only or ()), jobs, lambda _: bar.advance(task))
+    table = Table("mutant", "what is broken", "verdict", "collateral", "unlisted")
+    for one in done:
+        word = "killed" if one.killed else f"SURVIVED ({one.verdict})" if one.verdict != "fail" else "fail"
+        cells = (one.mutant.title, word, " ".join(one.collateral), " ".join(one.unlisted))
+        table.add_row(one.mutant.id, *map(escape, cells))
+    Console().print(table)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(kills.table(done), indent=1, ensure_ascii=False) + "\n"
+        (out / "kills.json").write_text(text, encoding="utf-8")
+    typer.echo(kills.headline(done))
+    survivors = [one for one in done if not one.killed]
+    for one in survivors:
+        why = f"also failed {' '.join(one.unlisted)}" if one.unlisted else f"{one.verdict}: {one.message}"
+        typer.echo(f"{one.mutant.id} is not killed alone: {why}", err=True)
+    raise typer.Exit(int(Exit.FAILED if survivors or not done else Exit.PASSED))
+
+
+@app.command("report")
+def reporting(kind: Format, folder: Path) -> None:
+    """Make a report from the results that a run left in a folder."""
+    from conformance import report  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    results = report.load(folder)
+    name, text = ("junit.xml", report.junit) if kind is Format.JUNIT else ("badge.json", report.badge)
+    (folder / name).write_text(text(results), encoding="utf-8")
+    typer.echo(str(folder / name))

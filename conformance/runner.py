@@ -1,0 +1,157 @@
+"""Runner: one run of the suite, from the target to the exit status.
+
+pytest runs the checks (plugin.py); this file prepares, follows and concludes. A run that is interrupted
+or loses its target still leaves its results, marked incomplete, and no process behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from conformance import known, report
+from conformance.checking import Check, catalogue, selection
+from conformance.judge import Judge
+from conformance.report import Run
+from conformance.targets import Target
+from conformance.verdicts import RED, Exit, Outcome, UsageError, Verdict, worst
+
+_HERE = Path(__file__).resolve().parent
+REACHED = ("0",)
+"""Phases that the suite judges so far."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run is asked for."""
+
+    target: str
+    phase: str = "0"
+    only: Sequence[str] = ()
+    known_failures: Path | None = None
+    seed: int = 0
+    slow: float = 1.0
+    out: Path | None = None
+    timers: Mapping[str, float] = field(default_factory=dict)
+    advertise: str = ""
+
+
+class _Follower:
+    """A pytest plugin of one run: hands the judge over, and moves the bar on a terminal."""
+
+    def __init__(self, judge: Judge, bar: Progress, total: int) -> None:
+        self.judge = judge
+        self._bar = bar
+        self._task = bar.add_task("checks", total=total)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: Any) -> None:  # noqa: ANN401 - an attribute is added
+        """Let plugin.py find the judge."""
+        config.conformance_judge = self.judge
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Move the bar."""
+        if report.when == "call":
+            self._bar.advance(self._task)
+
+
+def perform(order: Order) -> Run:
+    """Run the suite; raises UsageError before anything is started when the order makes no sense."""
+    if order.phase not in REACHED:
+        message = f"the suite does not judge phase {order.phase!r} yet: it reaches {', '.join(REACHED)}"
+        raise UsageError(message)
+    chosen = selection(order.only, order.phase)
+    having = frozenset(one.id for one in catalogue())
+    accepted = known.read(order.known_failures, having)
+    if order.out is not None:
+        _writable(order.out)
+    run = Run(order.target, order.phase, order.seed, known=accepted)
+    began = time.monotonic()
+    target = Target(
+        order.target, slow=order.slow, timers=order.timers, advertise=order.advertise, phase=order.phase
+    )
+    checks = [one for one in catalogue() if one.id in chosen]
+    try:
+        _judge(order, run, target, checks)
+    finally:
+        target.close()
+    run.seconds = time.monotonic() - began
+    run.stale = known.stale(accepted, run.outcomes, chosen, set(having)) if run.complete else ()
+    run.exit_status = _status(run)
+    if order.out is not None:
+        report.write(report.build(run), order.out)
+    return run
+
+
+def _judge(order: Order, run: Run, target: Target, checks: Sequence[Check]) -> None:
+    judge = Judge(target, seed=order.seed, slow=order.slow, phase=order.phase)
+    run.outcomes = judge.outcomes
+    arguments = ["-c", str(_HERE / "checks.ini"), f"--rootdir={_HERE}", f"--slow={order.slow}"]
+    arguments += [f"--phase={order.phase}", *(f"--only={one}" for one in order.only), str(_HERE / "checks")]
+    said = io.StringIO()
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar, _quiet(said):
+            status = pytest.main(arguments, plugins=[_Follower(judge, bar, len(checks))])
+    finally:
+        judge.close()
+    if judge.fault is not None:
+        run.complete, run.fault = False, str(judge.fault)
+        run.exit_status = judge.fault.status
+    elif status is pytest.ExitCode.INTERRUPTED:
+        run.complete, run.fault = False, "the run was interrupted; what had been judged until then is kept"
+    elif len(judge.outcomes) != len(checks):
+        run.complete = False
+        last = said.getvalue().strip().splitlines()[-1:] or ["pytest said nothing"]
+        run.fault = f"the suite is at fault: {len(judge.outcomes)} of {len(checks)} checks ran: {last[0]}"
+    with contextlib.suppress(Exception):
+        run.ready = target.relay("signed").ready
+
+
+@contextlib.contextmanager
+def _quiet(said: io.StringIO) -> Iterator[None]:
+    """Keep what pytest prints out of the way: the results are ours to show."""
+    with contextlib.redirect_stdout(said):
+        yield
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        message = f"the results cannot be written to {folder}: {error.strerror}; name another folder with --out"
+        raise UsageError(message) from None
+
+
+def verdicts(outcomes: Sequence[Outcome]) -> dict[str, Verdict]:
+    """Return the verdict of every requirement that was judged."""
+    found: dict[str, list[Verdict]] = {}
+    for one in outcomes:
+        found.setdefault(one.id, []).append(one.verdict)
+    return {name: worst(those) for name, those in found.items()}
+
+
+def _status(run: Run) -> Exit:
+    if not run.complete:
+        return run.exit_status if run.exit_status is not Exit.PASSED else Exit.NOT_JUDGED
+    judged = verdicts(run.outcomes)
+    if any(verdict in RED and name not in run.known for name, verdict in judged.items()):
+        return Exit.FAILED
+    if run.stale:
+        return Exit.STALE
+    if Verdict.ERROR in judged.values() or not set(judged.values()) - {Verdict.UNSUPPORTED}:
+        return Exit.NOT_JUDGED
+    return Exit.PASSED
+

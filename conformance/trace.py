@@ -1,0 +1,150 @@
+"""Trace: from every requirement to the code that cites it, the check that judges it, the mutant that proves it.
+
+The code and the project's own tests are searched as text and only where they exist: the suite runs
+without them, and then these columns are empty.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from conformance import spec
+from conformance.checking import TABLE, catalogue
+from conformance.verdicts import UsageError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_MARK = re.compile(r"mark\.rule\(([^)]*)\)")
+_LISTING = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One implementation with one rule broken, as the project's mutants list it."""
+
+    id: str
+    rule: str
+    title: str
+    collateral: frozenset[str]
+    kind: str
+    command: tuple[str, ...]
+
+
+@dataclass
+class Row:
+    """What belongs to one requirement."""
+
+    rule: spec.Requirement
+    code: list[str] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
+    mutants: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def has_mutants() -> bool:
+    """Tell whether the project's mutants are here."""
+    return (_ROOT / "tests" / "mutants" / "__main__.py").is_file()
+
+
+@cache
+def mutants() -> tuple[Mutant, ...]:
+    """Return the project's mutants; raises UsageError when they cannot be listed."""
+    command = [sys.executable, "-m", "tests.mutants", "--list"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=_ROOT, capture_output=True, text=True, timeout=_LISTING, check=False
+        )
+        entries: list[Mapping[str, Any]] = json.loads(done.stdout)
+        return tuple(_mutant(entry) for entry in entries)
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
+        message = f"the mutants cannot be listed with `python -m tests.mutants --list`: {error}"
+        raise UsageError(message) from None
+
+
+def _mutant(entry: Mapping[str, Any]) -> Mutant:
+    name = str(entry["id"])
+    rule = re.match(r"[A-Z]+-\d+", name)
+    return Mutant(
+        name,
+        str(entry.get("rule") or (rule[0] if rule else name)),
+        str(entry["title"]),
+        frozenset(map(str, entry.get("collateral", ()))),
+        str(entry.get("kind", "relay")),
+        tuple(map(str, entry.get("command", ()))),
+    )
+
+
+def rows() -> list[Row]:
+    """Return a row for every requirement, with what it misses."""
+    table = {name: Row(rule) for name, rule in spec.requirements().items()}
+    has_code = (_ROOT / "reference").is_dir()
+    for name, place in cited("reference"):
+        if name in table:
+            table[name].code.append(place)
+    for check in catalogue():
+        if check.id in table:
+            table[check.id].checks.append(check.name)
+    for name, place in marked():
+        if name in table:
+            table[name].checks.append(place)
+    listed = has_mutants()
+    for mutant in mutants() if listed else ():
+        if mutant.rule in table:
+            table[mutant.rule].mutants.append(mutant.id)
+    for row in table.values():
+        row.missing = list(_missing(row, has_code=has_code, listed=listed))
+    return list(table.values())
+
+
+def _missing(row: Row, *, has_code: bool, listed: bool) -> Iterator[str]:
+    if row.rule.level == "MAY":
+        return
+    if has_code and not row.code:
+        yield "code"
+    if row.rule.check_reason:
+        return
+    if not row.checks:
+        yield "check"
+    if listed and not row.mutants:
+        yield "mutant"
+
+
+def unknown() -> list[str]:
+    """Return a sentence for every id that is cited somewhere and does not exist."""
+    having = {*spec.requirements(), TABLE}
+    faults = [
+        f"{place} cites {name}, which does not exist"
+        for folder in ("reference", "conformance", "schemas", "tests", "docs")
+        for name, place in cited(folder)
+        if name not in having
+    ]
+    faults += [f"the check {one.name} judges {one.id}, which does not exist" for one in catalogue() if one.id not in having]
+    return faults
+
+
+def cited(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield every id that the files of a folder cite, with its place."""
+    areas = "|".join(dict.fromkeys(one.area for one in spec.requirements().values()))
+    pattern = re.compile(rf"\b(?:{areas})-\d+\b")
+    for path in sorted((_ROOT / folder).rglob("*")):
+        if path.suffix not in (".py", ".md", ".json") or "_spec" in path.parts:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for name in dict.fromkeys(pattern.findall(line)):
+                yield name, f"{path.relative_to(_ROOT).as_posix()}:{number}"
+
+
+def marked() -> Iterator[tuple[str, str]]:
+    """Yield every rule that a test of the project is marked with, and the test's place."""
+    for path in sorted((_ROOT / "tests").rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            for mark in _MARK.findall(line):
+                for name in re.findall(r"[A-Z]+-\d+", mark):
+                    yield name, f"{path.relative_to(_ROOT).as_posix()}:{number}"

@@ -1,0 +1,98 @@
+"""Command lines: what the relay's and the client's have in common, between typer and their work.
+
+The rules of this file:
+
+- The options of a command are the fields of a frozen dataclass; a command is such a class and what is done
+  with it.
+- What is wrong with an option is a CommandError: one sentence on standard error, then its exit status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import isfinite
+from typing import TypeVar, get_type_hints
+
+import typer
+
+from reference.core.addresses import parse_address
+from reference.core.phases import IMPLEMENTED, Phase
+
+Options = TypeVar("Options")
+WRONG = 2
+"""Exit status of a command line that cannot be followed."""
+
+
+class CommandError(Exception):
+    """A command cannot be done; the text says why and what to do, `status` is the exit status."""
+
+    def __init__(self, why: str, status: int = WRONG) -> None:
+        """Keep the status."""
+        super().__init__(why)
+        self.status = status
+
+
+@contextmanager
+def complaints(program: str) -> Iterator[None]:
+    """Turn a CommandError into `program: why` on standard error and its exit status."""
+    try:
+        yield
+    except CommandError as error:
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - before there is a display or a logger
+        raise typer.Exit(error.status) from None
+
+
+def command(
+    app: typer.Typer, program: str, options: type[Options], act: Callable[[Options], None], name: str = ""
+) -> None:
+    """Add to `app` the command that fills in `options` and hands them to `act`, whose docstring is its help."""
+    hints = get_type_hints(options, include_extras=True)
+    signature = inspect.signature(options)
+    parameters = [one.replace(annotation=hints[one.name]) for one in signature.parameters.values()]
+
+    def run(**given: object) -> None:
+        with complaints(program):
+            for option, value in given.items():
+                if isinstance(value, float) and not isfinite(value):
+                    raise CommandError(f"--{option.replace('_', '-')}: {value} is no number to count with")
+            act(options(**given))
+
+    run.__doc__ = act.__doc__
+    run.__annotations__ = hints
+    run.__dict__["__signature__"] = signature.replace(parameters=parameters, return_annotation=None)
+    app.command(name or None)(run)
+
+
+def address(option: str, text: str) -> tuple[str, int]:
+    """Return host and port of an option's `ip:port`."""
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}: write it as IP:PORT, IPv6 as [IP]:PORT") from error
+
+
+def phase_of(name: str) -> Phase:
+    """Return the phase that `--phase` names, if there is an implementation of it."""
+    try:
+        phase = Phase.parse(name)
+    except ValueError as error:
+        raise CommandError(f"--phase: {error}") from error
+    if phase not in IMPLEMENTED:
+        there = ", ".join(map(str, IMPLEMENTED))
+        raise CommandError(f"--phase {name} is not implemented yet: there is {there}")
+    return phase
+
+
+def on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM and ctrl-C."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(name, stop.set)
+        except NotImplementedError:  # Windows has no such handlers
+            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))

@@ -1,0 +1,73 @@
+"""Mutants of spec/errors.md."""
+
+from __future__ import annotations
+
+from reference import switch
+from reference.core import sessions
+from reference.core.calls import Calls
+from reference.core.effects import Close, Effect
+from reference.core.errors import BadFrame, BadMessage, CloseCode
+from reference.core.relay import RelayCore
+from reference.core.sessions import Service
+from tests.mutants import breaks
+from tests.mutants.transport import with_limits
+
+
+@breaks("ERR-1")
+def no_reasons() -> None:
+    """Closes without a reason."""
+    for code in CloseCode:
+        switch.REASONS[code] = ""
+
+
+@breaks("ERR-2")
+def bad_media_message_closes() -> None:
+    """Closes a media connection on a bad message."""
+    honest = RelayCore.bad
+
+    def bad(self: RelayCore, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
+        state = self.sessions.get(session)
+        if state is not None and state.service is Service.ROOM:
+            return [Close(session, CloseCode.BAD_MESSAGES), *self.lost(session)]
+        return honest(self, session, fault, now)
+
+    RelayCore.bad = bad
+
+
+@breaks("ERR-3")
+def endless_patience() -> None:
+    """Takes any number of bad messages."""
+    sessions.Session.one_bad_too_many = lambda _self, _now: False
+
+
+@breaks("ERR-4")
+def keeps_everything() -> None:
+    """Keeps any number of messages for a peer that does not read."""
+    with_limits(unsent=1_000_000)
+
+
+@breaks("ERR-5")
+def leaves_without_a_word() -> None:
+    """Stops without ending the calls."""
+    Calls.shutdown = lambda _self: []
+    honest = RelayCore.shutdown
+
+    def shutdown(self: RelayCore) -> list[Effect]:
+        for call in self.calls.registry:
+            self.calls.registry.remove(call)
+        return honest(self)
+
+    RelayCore.shutdown = shutdown
+
+
+@breaks("ERR-6")
+def normal_shutdown() -> None:
+    """Closes every connection with NORMAL when it stops."""
+    honest = switch.Switch._one
+
+    def one(self: switch.Switch, effect: Effect) -> None:
+        if isinstance(effect, Close) and effect.code is CloseCode.SHUTDOWN:
+            effect = Close(effect.session, CloseCode.NORMAL)
+        honest(self, effect)
+
+    switch.Switch._one = one

@@ -1,0 +1,237 @@
+"""Mutants of spec/registration.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reference.core import messages
+from reference.core.effects import Close, Effect, Send
+from reference.core.errors import CloseCode
+from reference.core.registration import Policy, Presence, Registrant
+from reference.core.relay import RelayCore
+from tests.mutants import breaks
+
+
+def without_acknowledgement(*, success: bool) -> None:
+    """Never send the acknowledgement with this success."""
+    honest = RelayCore._register_presence
+
+    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+        return [
+            effect
+            for effect in honest(self, session, message)
+            if not (
+                isinstance(effect, Send)
+                and isinstance(effect.message, messages.RegisterPresenceAck)
+                and effect.message.success is success
+            )
+        ]
+
+    RelayCore._register_presence = register
+
+
+@breaks("REG-2")
+def no_acknowledgement() -> None:
+    """Registers without saying so."""
+    without_acknowledgement(success=True)
+
+
+def refuse_only_if(kind: str) -> None:
+    """Accept the registrations whose refusal has this word in it."""
+    honest = Presence.refusal
+
+    def refusal(self: Presence, public: bytes, signature: bytes, policy: Policy) -> str:
+        why = honest(self, public, signature, policy)
+        return "" if kind in why else why
+
+    Presence.refusal = refusal
+
+
+@breaks("REG-3", "REG-5", "REG-6")
+def unsigned_is_fine() -> None:
+    """Accepts registrations without a signature under the policy signed."""
+    refuse_only_if("signed registrations only")
+
+
+@breaks("REG-4")
+def wrong_signature_is_fine() -> None:
+    """Accepts registrations with a wrong signature."""
+    refuse_only_if("wrong")
+
+
+@breaks("REG-5")
+def refuses_in_silence() -> None:
+    """Refuses a registration without an acknowledgement."""
+    without_acknowledgement(success=False)
+
+
+@breaks("REG-6")
+def refused_may_stay() -> None:
+    """Leaves the connection of a refused registration open."""
+    honest = RelayCore._register_presence
+
+    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+        effects = honest(self, session, message)
+        return [
+            it for it in effects if not (isinstance(it, Close) and it.code is CloseCode.REGISTRATION_REFUSED)
+        ]
+
+    RelayCore._register_presence = register
+
+
+@breaks("REG-7", "REG-14", "REG-17", "REG-18", "REG-19")
+def signed_only() -> None:
+    """Refuses unsigned registrations under the policy open too."""
+    honest = Presence.refusal
+
+    def refusal(self: Presence, public: bytes, signature: bytes, policy: Policy) -> str:
+        del policy
+        return honest(self, public, signature, Policy.SIGNED)
+
+    Presence.refusal = refusal
+
+
+@breaks("REG-8")
+def no_hurry_to_register() -> None:
+    """Lets connections stay that never register."""
+    honest = RelayCore.connected
+
+    def connected(self: RelayCore, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
+        effects = honest(self, session, sni, address, now)
+        if sni == "_signal":
+            self.timers.cancel(session)
+        return effects
+
+    RelayCore.connected = connected
+
+
+@breaks("REG-9")
+def answers_strangers() -> None:
+    """Answers a Ping before the registration."""
+    honest = RelayCore._register_presence
+
+    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+        if isinstance(message, messages.Ping):
+            return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
+        return honest(self, session, message)
+
+    RelayCore._register_presence = register
+
+
+@breaks("REG-10")
+def registers_again() -> None:
+    """Takes a second registration on the same connection."""
+    honest = RelayCore.receive
+
+    def receive(
+        self: RelayCore, session: int, message: messages.Message, now: float, size: int = 0
+    ) -> list[Effect]:
+        if isinstance(message, messages.RegisterPresence) and session in self.sessions:
+            self.presence.forget(session)
+            return self._register_presence(session, message)
+        return honest(self, session, message, now, size)
+
+    RelayCore.receive = receive
+
+
+@breaks("REG-11")
+def leaves_the_older_open() -> None:
+    """Does not close a replaced connection."""
+    honest = RelayCore._register_presence
+
+    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+        effects = honest(self, session, message)
+        return [it for it in effects if not (isinstance(it, Close) and it.code is CloseCode.REPLACED)]
+
+    RelayCore._register_presence = register
+
+
+@breaks("REG-12", "REG-11", "REG-13", "CALL-8")
+def older_wins() -> None:
+    """Keeps delivering to the older connection, and leaves it open."""
+    honest = Presence.register
+
+    def register(self: Presence, session: int, who: Registrant) -> int | None:
+        older = self.session(who.fingerprint)
+        honest(self, session, who)
+        if older is not None:
+            self._sessions[who.fingerprint] = older
+        return None
+
+    Presence.register = register
+
+
+@breaks("REG-13")
+def old_end_counts() -> None:
+    """Forgets the fingerprint, and ends its calls, when its replaced connection ends."""
+    honest = Presence.forget
+
+    def forget(self: Presence, session: int) -> str | None:
+        who = self._registrants.get(session)
+        if who is not None and not who.zero:
+            self._sessions[who.fingerprint] = session
+        return honest(self, session)
+
+    Presence.forget = forget
+
+
+@breaks("REG-14")
+def unsigned_replaces() -> None:
+    """Lets an unsigned registration replace a signed one."""
+    refuse_only_if("holds this fingerprint")
+
+
+@breaks("REG-17")
+def zero_can_be_called() -> None:
+    """Delivers calls to the zero key."""
+    honest = Presence.register
+
+    def register(self: Presence, session: int, who: Registrant) -> int | None:
+        older = honest(self, session, who)
+        if who.zero:
+            self._sessions.setdefault(who.fingerprint, session)
+        return older
+
+    Presence.register = register
+
+
+@breaks("REG-18")
+def zero_may_call() -> None:
+    """Takes every message from the zero key."""
+    honest = Presence.registrant
+
+    def registrant(self: Presence, session: int) -> Registrant | None:
+        who = honest(self, session)
+        return replace(who, zero=False) if who is not None and who.zero else who
+
+    Presence.registrant = registrant
+
+
+@breaks("REG-19")
+def zero_is_replaced() -> None:
+    """Closes the older of two connections of the zero key."""
+    honest = Presence.register
+    last: dict[str, int] = {}
+
+    def register(self: Presence, session: int, who: Registrant) -> int | None:
+        older = honest(self, session, who)
+        if who.zero:
+            older, last["zero"] = last.get("zero"), session
+        return older
+
+    Presence.register = register
+
+
+@breaks("REG-20")
+def narrow_pong() -> None:
+    """Cuts the number of a Pong to 32 bits."""
+    honest = RelayCore.receive
+
+    def receive(
+        self: RelayCore, session: int, message: messages.Message, now: float, size: int = 0
+    ) -> list[Effect]:
+        if isinstance(message, messages.Ping):
+            message = messages.Ping(timestamp_ms=message.timestamp_ms & 0xFFFFFFFF)
+        return honest(self, session, message, now, size)
+
+    RelayCore.receive = receive
