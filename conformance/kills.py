@@ -1,5 +1,8 @@
 """Kills: the suite proves itself: every mutant is rejected by the check of its rule, and by no other.
 
+CALL-TABLE is left out: it says the rules of the call once more, all at once, and would be everybody's
+collateral.
+
 A relay mutant is a whole run of the suite; a client mutant is judged by the command that its entry names,
 whose exit status 1 says that it was caught.
 """
@@ -14,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance import spec, trace
-from conformance.checking import catalogue
+from conformance.checking import TABLE, catalogue
 from conformance.trace import Mutant
 from conformance.verdicts import Exit, UsageError, Verdict, worst
 
@@ -51,7 +54,8 @@ def judge(name: str) -> list[tuple[str, str, str]]:
         runner = Judge(target)
         try:
             for check in catalogue():
-                runner.run(check)
+                if check.id != TABLE:
+                    runner.run(check)
         finally:
             runner.close()
     return [(one.id, str(one.verdict), one.message) for one in runner.outcomes]
@@ -64,6 +68,8 @@ def conclude(mutant: Mutant, outcomes: Sequence[tuple[str, str, str]]) -> Kill:
         return Kill(mutant, "unchecked", message="its rule has no check")
     verdict = worst([one for one, _ in own])
     message = next(message for one, message in own if one is verdict)
+    if verdict is Verdict.ERROR:
+        return Kill(mutant, str(verdict), message=message)
     loud = {name for name, one, _ in outcomes if one in (Verdict.FAIL, Verdict.ERROR) and name != mutant.rule}
     return Kill(
         mutant,
@@ -132,7 +138,9 @@ def headline(kills: Sequence[Kill]) -> str:
     musts = [row for row in trace.rows() if row.rule.level.startswith("MUST")]
     observable = [row for row in musts if not row.rule.check_reason]
     checked = [row for row in observable if row.checks]
-    killed = {one.mutant.rule for one in kills if one.killed} - {one.mutant.rule for one in kills if not one.killed}
+    killed = {one.mutant.rule for one in kills if one.killed} - {
+        one.mutant.rule for one in kills if not one.killed
+    }
     alone = [row for row in checked if row.rule.id in killed]
     return f"MUSTs {len(musts)} / observable {len(observable)} / checked {len(checked)} / killed alone {len(alone)}"
 

@@ -60,7 +60,9 @@ def _entry(name: str, entry: object) -> Known:
         raise UsageError(message) from None
 
 
-def stale(known: Mapping[str, Known], outcomes: Sequence[Outcome], selected: set[str], having: set[str]) -> list[str]:
+def stale(
+    known: Mapping[str, Known], outcomes: Sequence[Outcome], selected: set[str], having: set[str]
+) -> list[str]:
     """Return a sentence for every stale entry; one whose check was not selected is left alone."""
     sentences: list[str] = []
     for name, entry in known.items():

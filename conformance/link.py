@@ -62,7 +62,10 @@ class Connection(QuicConnection):
             super()._write_connection_limits(builder, space)
 
     def _payload_received(
-        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False  # noqa: FBT001, FBT002
+        self,
+        context: QuicReceiveContext,
+        plain: bytes,
+        crypto_frame_required: bool = False,  # noqa: FBT001, FBT002
     ) -> tuple[bool, bool]:
         eliciting, probing = super()._payload_received(context, plain, crypto_frame_required)
         if eliciting:

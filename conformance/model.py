@@ -51,7 +51,11 @@ def cells() -> list[Cell]:
             continue  # nothing in these names a call
         row = table.get((state, event, by))
         refused = event == "offer" and by == "third"
-        replies = {"caller": row.to_caller if row else (), "callee": row.to_callee if row else (), "third": ()}
+        replies = {
+            "caller": row.to_caller if row else (),
+            "callee": row.to_callee if row else (),
+            "third": (),
+        }
         if refused:
             replies[by] = ("Hangup{Error}",)
         if (state, event, by) == ("Pending", "registration", "callee"):
@@ -103,15 +107,13 @@ class Troupe:
         fault = await _play(stage, people, cell)
         for party in people[:2]:
             party.send(identity.hangup())
-        await stage.settle()
+        await stage.settle(rounds=1)
         return fault
 
     def _own(self, name: str) -> Stage:
         stage = self._stage
         seed = stage.person(name).fingerprint
-        return Stage(
-            stage.target, stage.relay, seed, slow=stage.slow, memory=stage.memory, phase=stage.phase
-        )
+        return Stage(stage.target, stage.relay, seed, slow=stage.slow, memory=stage.memory, phase=stage.phase)
 
 
 async def _people(stage: Stage, *, shy: bool) -> tuple[Puppet, Puppet, Puppet]:
@@ -154,7 +156,7 @@ async def _reach(stage: Stage, people: tuple[Puppet, Puppet, Puppet], state: str
         await stage.accept(callee, call_id)
     elif state == "Ended":
         caller.send(identity.hangup())
-    await stage.settle()
+        await stage.settle()
     return _Scene(caller, callee, third, call_id)
 
 
@@ -212,7 +214,11 @@ def _compare(cell: Cell, seen: dict[str, tuple[str, ...]]) -> str:
 
 def _full(message: str) -> str:
     """A bare Hangup of the table is the party's own, whose reason is Normal here."""
-    return f"Hangup{{{body_of(identity.hangup())['reason']}}}" if message == name_of(identity.hangup()) else message
+    return (
+        f"Hangup{{{body_of(identity.hangup())['reason']}}}"
+        if message == name_of(identity.hangup())
+        else message
+    )
 
 
 def _words(messages: Sequence[str]) -> str:

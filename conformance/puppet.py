@@ -22,6 +22,10 @@ from conformance.pulse import Pulse
 from conformance.verdicts import Untestable
 
 
+OWN_NUMBERS = range(1, 1 << 20)
+"""Numbers of Pings that a check sends as bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One message that arrived: on which stream, its name and its members."""
@@ -32,7 +36,9 @@ class Heard:
 
     def __str__(self) -> str:
         """Name the message, and the member that tells it from others."""
-        key = next((str(self.body[key]) for key in ("reason", "accept_mode", "success") if key in self.body), "")
+        key = next(
+            (str(self.body[key]) for key in ("reason", "accept_mode", "success") if key in self.body), ""
+        )
         return f"{self.name}{{{key}}}" if key else self.name
 
 
@@ -59,6 +65,8 @@ class Puppet:
         self.connected = False
         self.speaks = False
         self.sent_numbers: set[int] = set()
+        self.answered: set[int] = set()
+        self.strange = 0  # Pongs with a number that nobody sent: they still tell that a Ping was handled
         self._link: Link | None = None
         self._dialogue = dialogue
         self._pulse = pulse
@@ -100,7 +108,13 @@ class Puppet:
         return self.send_bytes(codec.encode(message), fin=fin, noted=True)
 
     def send_bytes(
-        self, data: bytes, *, stream: int | None = None, fin: bool = True, noted: bool = False, flush: bool = True
+        self,
+        data: bytes,
+        *,
+        stream: int | None = None,
+        fin: bool = True,
+        noted: bool = False,
+        flush: bool = True,
     ) -> int:
         """Send bytes as they are, on a new stream or on `stream`; return the stream's id."""
         if not noted:
@@ -179,7 +193,9 @@ class Puppet:
         elif isinstance(event, events.StopSendingReceived):
             self.stopped.add(event.stream_id)
         elif isinstance(event, events.DatagramFrameReceived):
-            self._dialogue.note(self.name, "<-", {"datagram": event.data[:24].hex(), "bytes": len(event.data)})
+            self._dialogue.note(
+                self.name, "<-", {"datagram": event.data[:24].hex(), "bytes": len(event.data)}
+            )
             self.datagrams.append(event.data)
         if self._link is not None and self.closed is not None and not self._reported:
             self._reported = True
@@ -228,6 +244,14 @@ class Puppet:
             return
         self._dialogue.note(self.name, "<-", message)
         self.inbox.append(Heard(stream, codec.name_of(message), codec.body_of(message)))
+        if self.inbox[-1].name == "Pong":
+            self._count(self.inbox[-1].body.get("timestamp_ms"))
+
+    def _count(self, number: object) -> None:
+        if isinstance(number, int) and (number in self.sent_numbers or number in OWN_NUMBERS):
+            self.answered.add(number)
+        else:
+            self.strange += 1
 
     def violations(self) -> list[str]:
         """Return a sentence for everything that arrived and that the emit view refuses (WIRE-10).
@@ -235,7 +259,10 @@ class Puppet:
         Judged when it is asked for: the validator costs more than the conversation.
         """
         heard = [one.body if one.body else None for one in self.inbox]
-        messages = [{one.name: body} if body is not None else one.name for one, body in zip(self.inbox, heard, strict=True)]
+        messages = [
+            {one.name: body} if body is not None else one.name
+            for one, body in zip(self.inbox, heard, strict=True)
+        ]
         return self._faults + [
             fault for message in messages for fault in validation.faults(message, self._phase, "emit")
         ]

@@ -62,14 +62,24 @@ def build(run: Run) -> Results:
         "role": "relay",
         "phase": run.phase,
         "seed": run.seed,
-        "ready": {key: value for key, value in run.ready.items() if key not in ("addr", "advertise", "tls_fingerprint")},
+        "ready": {
+            key: value
+            for key, value in run.ready.items()
+            if key not in ("addr", "advertise", "tls_fingerprint")
+        },
         "complete": run.complete,
         "fault": run.fault,
         "exit_status": int(run.exit_status),
-        "summary": {str(verdict): count for verdict, count in sorted(Counter(one["verdict"] for one in entries).items())},
+        "summary": {
+            str(verdict): count
+            for verdict, count in sorted(Counter(one["verdict"] for one in entries).items())
+        },
         "stale": list(run.stale),
         "requirements": entries,
-        "timing": {"seconds": round(run.seconds, 3), "checks": {one.name: round(one.seconds, 3) for one in run.outcomes}},
+        "timing": {
+            "seconds": round(run.seconds, 3),
+            "checks": {one.name: round(one.seconds, 3) for one in run.outcomes},
+        },
     }
 
 
@@ -92,7 +102,12 @@ def _entry(
         "rests_on": "observed",
         "known": known[name].reason if name in known and verdict in RED else "",
         "checks": [
-            {"name": one.name, "verdict": str(one.verdict), "message": one.message, "dialogue": [*_untimed(one)]}
+            {
+                "name": one.name,
+                "verdict": str(one.verdict),
+                "message": one.message,
+                "dialogue": [*_untimed(one)],
+            }
             for one in outcomes
         ],
     }

@@ -131,7 +131,9 @@ def _writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        message = f"the results cannot be written to {folder}: {error.strerror}; name another folder with --out"
+        message = (
+            f"the results cannot be written to {folder}: {error.strerror}; name another folder with --out"
+        )
         raise UsageError(message) from None
 
 
@@ -154,4 +156,3 @@ def _status(run: Run) -> Exit:
     if Verdict.ERROR in judged.values() or not set(judged.values()) - {Verdict.UNSUPPORTED}:
         return Exit.NOT_JUDGED
     return Exit.PASSED
-

@@ -27,7 +27,6 @@ GRACE = 0.25
 PATIENCE = 2.0
 HANDSHAKE = 3.0
 _FENCES = 1 << 40
-_OWN_NUMBERS = range(1, 1 << 20)
 
 
 @dataclass
@@ -41,7 +40,9 @@ class Memory:
 class Stage:
     """Puppets around one relay."""
 
-    def __init__(self, target: Target, relay: Relay, seed: str, *, slow: float, memory: Memory, phase: str) -> None:
+    def __init__(
+        self, target: Target, relay: Relay, seed: str, *, slow: float, memory: Memory, phase: str
+    ) -> None:
         """Set the stage; `seed` decides every identity and call_id, `slow` scales every patience."""
         self.target = target
         self.relay = relay
@@ -114,12 +115,9 @@ class Stage:
             raise Blocked(message)
         number = next(self._fences)
         puppet.send(identity.ping(number))
-        known = len(_strange(puppet))
+        known = puppet.strange
         passed = await self.until(
-            lambda: bool(puppet.closed)
-            or bool(puppet.heard("Pong", timestamp_ms=number))
-            or len(_strange(puppet)) > known,
-            PATIENCE,
+            lambda: bool(puppet.closed) or number in puppet.answered or puppet.strange > known, PATIENCE
         )
         if passed and not puppet.closed:
             self.memory.answers_pings = True
@@ -148,7 +146,13 @@ class Stage:
             await asyncio.gather(*(self.fence(one) for one in self.puppets if one.speaks and one.alive))
 
     async def find(
-        self, puppet: Puppet, name: str, *, since: int = 0, within: float | None = None, **members: Any  # noqa: ANN401
+        self,
+        puppet: Puppet,
+        name: str,
+        *,
+        since: int = 0,
+        within: float | None = None,
+        **members: Any,  # noqa: ANN401
     ) -> Heard | None:
         """Return the first such message, or None when a fence, or `within` seconds, passed without it."""
 
@@ -318,15 +322,6 @@ class Stage:
 
 STREAMS_OF_A_SHY_PUPPET = 2
 """Streams that a puppet grants which is to leave a call Pending: its acknowledgement and one Pong."""
-
-
-def _strange(puppet: Puppet) -> list[Heard]:
-    """Return the Pongs with a number that nobody sent: they still tell that a Ping was handled."""
-    return [
-        one
-        for one in puppet.heard("Pong")
-        if (number := one.body.get("timestamp_ms")) not in puppet.sent_numbers and number not in _OWN_NUMBERS
-    ]
 
 
 def _missing(puppet: Puppet, name: str, how: dict[str, Any]) -> str:

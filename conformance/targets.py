@@ -27,7 +27,14 @@ from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
 
 TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0}
 """Seconds that the specification names (spec/errors.md, Limits)."""
-LIMITS = {"connections": 10_000, "calls": 8, "offers_burst": 20, "offers_per_second": 10, "bad_messages": 60, "unread": 64}
+LIMITS = {
+    "connections": 10_000,
+    "calls": 8,
+    "offers_burst": 20,
+    "offers_per_second": 10,
+    "bad_messages": 60,
+    "unread": 64,
+}
 ADVERTISED = "198.51.100.7:4433"
 
 _SIGNED = ("--registration", "signed", "--advertise", ADVERTISED)
@@ -36,10 +43,10 @@ _BRIEF = (
     *("--ring-timeout", "0.4", "--register-timeout", "0.4", "--media-timeout", "0.4"),
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )
-OPTIONS = {"signed": _SIGNED, "brief": _BRIEF, "stopped": _SIGNED}
+OPTIONS = {"signed": _SIGNED, "brief": _BRIEF}
 """The processes of a run, and how the suite configures each."""
-VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "stopped"}
-"""What a check can ask for, and the process that serves it: `stopped` is the one that a check ends."""
+VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "signed"}
+"""What a check can ask for, and the process that serves it; who asks for `stopped` stops it, and runs last."""
 PLACEHOLDER = "{options}"
 
 
@@ -109,10 +116,8 @@ class Target:
                 self._running[name] = self._launch(name)
 
     def _process_of(self, variant: str) -> str:
-        """A relay without options has one configuration, and one more process for the check that ends it."""
-        if self.configurable or variant == "stopped":
-            return VARIANTS[variant]
-        return "signed"
+        """A relay without options has one configuration."""
+        return VARIANTS[variant] if self.configurable else "signed"
 
     def relay(self, variant: str) -> Relay:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
@@ -125,29 +130,16 @@ class Target:
             relay = Relay(self._address, "", self._advertise or _text(self._address), self._timers, LIMITS)
         else:
             self.start(variant)
-            relay = self._second(variant) if variant == "stopped" else self._ready(self._running[self._process_of(variant)])
+            relay = self._ready(self._running[self._process_of(variant)])
         if variant == "open" and relay.policy != "open":
             message = "the relay under test does not tell that its policy is open"
             raise Unsupported(message)
         self._relays[variant] = relay
         return relay
 
-    def _second(self, variant: str) -> Relay:
-        """A command that cannot be started twice is no fault of the relay."""
-        process = self._running[variant]
-        try:
-            return self._ready(process)
-        except TargetFaultError as error:
-            if self.configurable:
-                raise
-            process.stop()
-            message = f"no second relay can be started to be stopped: {error}"
-            raise Unsupported(message) from None
-
     def died(self) -> str:
         """Return a sentence about a relay that ended by itself, or nothing."""
-        own = [one for name, one in self._running.items() if name != "stopped"]
-        return next((sentence for one in own if (sentence := one.died())), "")
+        return next((sentence for one in self._running.values() if (sentence := one.died())), "")
 
     def close(self) -> None:
         """Stop everything that was started."""

@@ -125,7 +125,11 @@ def unknown() -> list[str]:
         for name, place in cited(folder)
         if name not in having
     ]
-    faults += [f"the check {one.name} judges {one.id}, which does not exist" for one in catalogue() if one.id not in having]
+    faults += [
+        f"the check {one.name} judges {one.id}, which does not exist"
+        for one in catalogue()
+        if one.id not in having
+    ]
     return faults
 
 

@@ -84,7 +84,7 @@ class Options:
         try:
             who = identities.load(self.identity)
         except identities.IdentityFileError as error:
-            hint = f"`python -m reference.client identity new {self.identity}` makes a new one"
+            hint = "`python -m reference.client identity new FILE` makes one"
             raise CommandError(f"{error}; {hint}") from error
         return Account(who, reachable, pin, self.alias, answer)
 

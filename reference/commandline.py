@@ -50,7 +50,7 @@ def complaints(program: str) -> Iterator[None]:
 def command(
     app: typer.Typer, program: str, options: type[Options], act: Callable[[Options], None], name: str = ""
 ) -> None:
-    """Add to `app` the command that fills in `options` and hands them to `act`, whose docstring is its help."""
+    """Add the command that fills in `options` and hands them to `act`, whose docstring is its help."""
     hints = get_type_hints(options, include_extras=True)
     signature = inspect.signature(options)
     parameters = [one.replace(annotation=hints[one.name]) for one in signature.parameters.values()]

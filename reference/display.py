@@ -65,6 +65,11 @@ class Display:
         form = SENTENCES.get(event, event) + (MEDIA if "sent" in members else "")
         self._console.print(f"{since:8.3f}  {form.format_map(members)}", markup=False, soft_wrap=True)
 
+    def ask(self, words: str) -> None:
+        """Say what can be typed; a program that reads JSON knows."""
+        if not self._json:
+            self._console.print(words, markup=False, soft_wrap=True)
+
     def status(self, words: Callable[[], str]) -> None:
         """Refresh the live line."""
         if self._live.is_started:

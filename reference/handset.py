@@ -15,6 +15,7 @@ from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
 from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
 from reference.core.line import Leg
 from reference.endpoint import Endpoint, EndpointLimits
+from reference.opus import AudioError
 from reference.talk import AudioPlan, Talk
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Handset:
     def _heard(self, effect: Tell) -> None:
         members = dict(effect.members)
         if effect.event == "joined" and self.talk is None:
-            self.talk = Talk(self.plan, self._speak)
+            self._pick_up()
         elif effect.event == "talking" and self.talk is not None:
             self.talk.start()
         elif effect.event == "ended" and self.talk is not None:
@@ -145,6 +146,17 @@ class Handset:
             members |= {"sent": self.talk.sent, "received": playout.received, "lost": playout.lost}
             self.talk = None
         self._tell(effect.event, members)
+
+    def _pick_up(self) -> None:
+        try:
+            self.talk = Talk(self.plan, self._speak, self._mute)
+        except AudioError as error:
+            self._mute(str(error))
+
+    def _mute(self, why: str) -> None:
+        """Give the call up: without audio it is none."""
+        self._tell("error", {"why": why, "kind": "audio"})
+        self.perform(self.core.hangup())
 
     def _speak(self, payload: bytes | None) -> None:
         session = self._sessions.get(Leg.MEDIA)

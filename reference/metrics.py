@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from reference.core.relay import RelayCore
+
+
+class Tables(Collector):
+    """How much a relay's tables hold, read at once whenever somebody asks."""
+
+    def __init__(self, core: RelayCore, stats: Callable[[], dict[str, int]]) -> None:
+        """Read the tables of `core` and, through `stats`, those of its endpoint."""
+        self._core = core
+        self._stats = stats
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one gauge a table."""
+        core, stats = self._core, self._stats()
+        tables = {
+            "connections": stats.pop("connections"),
+            "sessions": len(core.sessions),
+            "registered": len(core.presence),
+            "calls": len(core.calls.registry),
+            "rooms": len(core.calls.rooms),
+            "timers": len(core.timers),
+            **{f"endpoint_{name}": value for name, value in stats.items()},
+        }
+        for name, value in tables.items():
+            words = name.replace("_", " ")
+            yield GaugeMetricFamily(f"directcall_{name}", f"How many {words} there are now", value)
 
 
 class Metrics:
@@ -45,16 +72,7 @@ class Metrics:
 
     def watch(self, core: RelayCore, stats: Callable[[], dict[str, int]]) -> None:
         """Read the tables of `core` and of its endpoint whenever somebody asks."""
-        tables: dict[str, Callable[[], float]] = {
-            "connections": lambda: stats()["connections"],
-            "registered": lambda: len(core.presence),
-            "calls": lambda: len(core.calls.registry),
-            "rooms": lambda: len(core.calls.rooms),
-            "timers": lambda: len(core.timers),
-        }
-        for name, read in tables.items():
-            gauge = Gauge(f"directcall_{name}", f"How many {name} there are now", registry=self.registry)
-            gauge.set_function(read)
+        self.registry.register(Tables(core, stats))
 
     def serve(self, host: str, port: int) -> tuple[tuple[str, int], Callable[[], None]]:
         """Serve the metrics over HTTP; raises OSError. Returns where they are served and what stops it."""

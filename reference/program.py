@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from reference.commandline import on_signals
 from reference.core.line import Answer
 from reference.display import Display
 from reference.handset import Handset
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from reference.core.phases import Phase
     from reference.endpoint import EndpointLimits
     from reference.talk import AudioPlan
+
+AUDIO = 7
+"""Exit status when a file or a device for audio cannot be used."""
 
 STATUS = {"asked": 0, "unreachable": 3, "wrong-key": 4, "refused": 5, "replaced": 6}
 """Exit status by the kind of the event `stopped`."""
@@ -122,8 +125,12 @@ class Program:
 
     def _tell(self, event: str, members: Mapping[str, object]) -> None:
         self.display.tell(event, members)
-        if event == "stopped":
+        if event == "incoming" and self.handset.core.account.answer is Answer.ASK:
+            self.display.ask("answer with t (trusted), g (generic) or r (reject) and Enter")
+        if event == "stopped" and self._status is None:
             self._status = STATUS.get(str(members["kind"]), 1)
+        elif event == "error" and members.get("kind") == "audio":
+            self._status = AUDIO
         elif event == "talking":
             self.talked = True
         elif event == "ended":
@@ -139,13 +146,3 @@ class Program:
 
     def _answer(self, answer: Answer) -> None:
         self.handset.perform(self.handset.core.answer(answer))
-
-
-def on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM and ctrl-C."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(name, stop.set)
-        except NotImplementedError:  # Windows has no such handlers
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -74,9 +75,9 @@ class Options:
     def endpoint_limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; raises CommandError when idle clients would be lost."""
         if self.keep_alive >= self.idle_timeout:
+            shorter = f"has to be shorter than --idle-timeout {self.idle_timeout:g}"
             raise CommandError(
-                f"--keep-alive {self.keep_alive:g} has to be shorter than --idle-timeout {self.idle_timeout:g}: "
-                "clients that say nothing would be lost"
+                f"--keep-alive {self.keep_alive:g} {shorter}: clients that say nothing would be lost"
             )
         return EndpointLimits(
             connections=self.max_connections,
@@ -128,19 +129,19 @@ async def _run(
         await switch.open(*listen, credentials, limits)
     except OSError as error:
         raise _unavailable("--listen", listen, error) from error
-    stop_metrics: Callable[[], None] = lambda: None
-    try:
+    with ExitStack() as behind:
+        behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
         ready = switch.ready(credentials.fingerprint, limits)
-        if metrics is not None:
-            served, stop_metrics = _serve_metrics(switch, metrics)
-            ready["metrics"] = format_address(*served)
-        print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
-        switch.logger.info("ready", **ready)
-        await stop.wait()
-    finally:
-        await switch.shutdown()
-        stop_metrics()
-        switch.logger.info("stopped", **switch.metrics.totals())
+        try:
+            if metrics is not None:
+                served, stop_metrics = _serve_metrics(switch, metrics)
+                behind.callback(stop_metrics)
+                ready["metrics"] = format_address(*served)
+            print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
+            switch.logger.info("ready", **ready)
+            await stop.wait()
+        finally:
+            await switch.shutdown()
 
 
 def _serve_metrics(switch: Switch, where: tuple[str, int]) -> tuple[tuple[str, int], Callable[[], None]]:
@@ -152,7 +153,9 @@ def _serve_metrics(switch: Switch, where: tuple[str, int]) -> tuple[tuple[str, i
 
 def _unavailable(option: str, where: tuple[str, int], error: OSError) -> CommandError:
     why = (error.strerror or str(error)).lower()
-    return CommandError(f"cannot listen on {format_address(*where)}: {why}; choose another with {option} IP:PORT")
+    return CommandError(
+        f"cannot listen on {format_address(*where)}: {why}; choose another with {option} IP:PORT"
+    )
 
 
 app = typer.Typer(add_completion=False)

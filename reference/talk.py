@@ -15,7 +15,7 @@ from reference.audio import WavWriter, read_wav, tone
 from reference.core import media
 from reference.core.playout import Playout
 from reference.devices import Microphone, Speaker
-from reference.opus import Decoder, Encoder
+from reference.opus import AudioError, Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,14 +52,20 @@ class AudioPlan:
 
 
 class Talk:
-    """The audio of one call while it lasts; `speak` sends a payload, or lets a frame's time pass for None."""
+    """The audio of one call while it lasts.
 
-    def __init__(self, plan: AudioPlan, speak: Callable[[bytes | None], None]) -> None:
-        """Open codecs, recording and devices; nothing is captured or sent before `start`."""
+    `speak` sends a payload, or lets a frame's time pass for None; `fail` hears why there is no more audio.
+    """
+
+    def __init__(
+        self, plan: AudioPlan, speak: Callable[[bytes | None], None], fail: Callable[[str], None]
+    ) -> None:
+        """Open codecs, recording and devices; nothing is captured or sent before `start`; or AudioError."""
         self.playout = Playout()
         self.sent = 0
         self.finished = asyncio.Event()
         self._speak = speak
+        self._fail = fail
         self._encoder, self._decoder = Encoder(), Decoder()
         self._recording = None if plan.record is None else WavWriter(plan.record)
         self._speaker = Speaker() if plan.speaker else None
@@ -96,10 +102,14 @@ class Talk:
 
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._next <= loop.time():
-            self._next += FRAME_SECONDS
-            self._say()
-            self._play()
+        try:
+            while self._next <= loop.time():
+                self._next += FRAME_SECONDS
+                self._say()
+                self._play()
+        except AudioError as error:  # a full disk, a codec: the call cannot go on without
+            self._fail(str(error))
+            return
         self._timer = loop.call_at(self._next, self._turn)
 
     def _say(self) -> None:

@@ -108,7 +108,7 @@ async def _perform(stage: Stage) -> Ending:
     return ending
 
 
-@check("ERR-5", variant="stopped")
+@check("ERR-5", variant="stopped", last=True)
 async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
     """A relay with a Ringing and an Active call is stopped; Hangup{Error} must reach all four parties."""
     ending = await _stop(stage)
@@ -116,7 +116,7 @@ async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
     assert not left, f"no Hangup{{Error}} reached {left}"
 
 
-@check("ERR-6", variant="stopped")
+@check("ERR-6", variant="stopped", last=True)
 async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
     """A relay is stopped; every signal connection must be closed with SHUTDOWN, and the media connection
     with that or, because its call ends as well (MEDIA-14), with CALL_ENDED.
@@ -126,4 +126,6 @@ async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
         await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
     closed = await stage.close_of(ending.media, 0.1)
     allowed = (CODES["SHUTDOWN"], CODES["CALL_ENDED"])
-    assert closed and closed.application and closed.code in allowed, f"the media connection ended with {closed}"
+    assert closed and closed.application and closed.code in allowed, (
+        f"the media connection ended with {closed}"
+    )

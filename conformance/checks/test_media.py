@@ -34,7 +34,9 @@ async def test_the_answer_is_signed_by_its_key(stage: Stage) -> None:
     alice, bob = await stage.register_all("alice", "bob")
     media = await stage.join(alice, await stage.set_up(alice, bob))
     answer = (await stage.needs(media, "CallAnswer")).body
-    key, ephemeral, signature = (bytes(answer[name]) for name in ("identity_pub", "ephemeral_pub", "signature"))
+    key, ephemeral, signature = (
+        bytes(answer[name]) for name in ("identity_pub", "ephemeral_pub", "signature")
+    )
     assert verifies(key, signature, ephemeral + b"call-answer"), "the signature of CallAnswer is wrong"
 
 
@@ -151,7 +153,9 @@ def _shows(update: Heard, *people: Puppet) -> bool:
     return update.body.get("count") == len(names) and sorted(map(str, shown)) == names
 
 
-async def _expects_update(stage: Stage, media: Puppet, *people: Puppet, since: int = 0, within: float = 0.5) -> None:
+async def _expects_update(
+    stage: Stage, media: Puppet, *people: Puppet, since: int = 0, within: float = 0.5
+) -> None:
     names = " and ".join(one.name for one in people)
     shown = await stage.until(
         lambda: any(_shows(one, *people) for one in media.heard("RoomUpdate", since)), within
@@ -224,7 +228,9 @@ async def test_datagrams_are_forwarded_byte_for_byte(stage: Stage) -> None:
         sent += [codec.datagram(bytes(length), sequence=60000 + length) for length in (0, 1, 500, 1100)]
         sent.append(codec.datagram(b"report" + bytes.fromhex("191914c8"), quality=True))
         for data in sent:
-            assert await stage.carries(sender, receiver, data), f"the datagram {data[:24].hex()} does not arrive"
+            assert await stage.carries(sender, receiver, data), (
+                f"the datagram {data[:24].hex()} does not arrive"
+            )
         extra = [data for data in receiver.datagrams if data not in sent]
         assert not extra, f"{extra[0][:24].hex()} arrived, which nobody sent"
 
@@ -327,4 +333,6 @@ async def test_a_datagram_too_large_blocks_nothing(stage: Stage) -> None:
     await stage.marker(wide, at_bob, MARK)
     wide.datagram(codec.datagram(bytes(1388)))
     behind = codec.datagram(b"behind the large one")
-    assert await stage.carries(wide, at_bob, behind), "after a datagram that does not fit nothing is forwarded"
+    assert await stage.carries(wide, at_bob, behind), (
+        "after a datagram that does not fit nothing is forwarded"
+    )

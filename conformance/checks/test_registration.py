@@ -63,14 +63,18 @@ def _wrong_signatures(stage: Stage) -> dict[str, bytes]:
 async def test_a_wrong_signature_is_refused(stage: Stage) -> None:
     """Clients register with signatures that are neither empty nor right; none may succeed."""
     for fault, signature in _wrong_signatures(stage).items():
-        assert not await _accepted(stage, f"alice with {fault}", signature), f"accepted was a signature: {fault}"
+        assert not await _accepted(stage, f"alice with {fault}", signature), (
+            f"accepted was a signature: {fault}"
+        )
 
 
 @check("REG-4", variant="open")
 async def test_a_wrong_signature_is_refused_by_an_open_relay(stage: Stage) -> None:
     """The same under the policy `open`; none may succeed."""
     for fault, signature in _wrong_signatures(stage).items():
-        assert not await _accepted(stage, f"alice with {fault}", signature), f"accepted was a signature: {fault}"
+        assert not await _accepted(stage, f"alice with {fault}", signature), (
+            f"accepted was a signature: {fault}"
+        )
 
 
 async def _turned_away(stage: Stage) -> Puppet:

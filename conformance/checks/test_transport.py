@@ -107,9 +107,7 @@ async def test_every_message_has_a_stream_of_its_own(stage: Stage) -> None:
     await stage.set_up(alice, bob)
     bob.send(identity.hangup())
     await stage.settle()
-    regular = await stage.until(
-        lambda: not [*alice.irregular_streams(), *bob.irregular_streams()], 1.0
-    )
+    regular = await stage.until(lambda: not [*alice.irregular_streams(), *bob.irregular_streams()], 1.0)
     faults = [*alice.irregular_streams(), *bob.irregular_streams()]
     assert regular, f"{faults[0]}, and {len(faults) - 1} more like it"
 

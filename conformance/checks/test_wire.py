@@ -99,7 +99,9 @@ async def test_malformed_payloads_are_ignored(stage: Stage) -> None:
     for number, (fault, text) in enumerate(MALFORMED.items(), start=1001):
         numbers[fault] = number
         alice.send_bytes(codec.frame(text % number))
-    assert await stage.fence(alice), f"after malformed messages nothing is handled: {alice.closed or 'no answer'}"
+    assert await stage.fence(alice), (
+        f"after malformed messages nothing is handled: {alice.closed or 'no answer'}"
+    )
     await stage.settle(alice, rounds=1)
     answered = [fault for fault, number in numbers.items() if alice.heard("Pong", timestamp_ms=number)]
     answered += ["a member twice"] * len(alice.heard("Pong", timestamp_ms=7))
@@ -149,7 +151,9 @@ async def test_messages_that_the_accept_view_refuses_are_ignored(stage: Stage) -
     alice, bob = await stage.register_all("alice", "bob")
     rings = await stage.place(alice, bob)
     bad = _refused(alice, bob, stage.call_id())
-    allowed = [fault for fault, message in bad.items() if not [*validation.faults(message, stage.phase, "accept")]]
+    allowed = [
+        fault for fault, message in bad.items() if not [*validation.faults(message, stage.phase, "accept")]
+    ]
     if allowed:
         message = f"the suite takes for a fault what the accept view allows: {allowed}"
         raise RuntimeError(message)
@@ -246,7 +250,11 @@ async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
     alice.send(identity.hangup())
     await stage.settle()
     await stage.close_of(eve)
-    faults = [f"{one.name} received what the emit view refuses: {fault}" for one in stage.puppets for fault in one.violations()]
+    faults = [
+        f"{one.name} received what the emit view refuses: {fault}"
+        for one in stage.puppets
+        for fault in one.violations()
+    ]
     assert not faults, faults[0]
 
 

@@ -65,7 +65,7 @@ class ClientCore:
         """Introduce ourselves on a connection whose handshake is complete (REG-1, SEC-2)."""
         if self.account.pin not in {"", fingerprint}:
             why = f"the relay at {self.account.relay} has the key {fingerprint}, not {self.account.pin}"
-            return self._stop("wrong-key", why)
+            return [*self.telephone.hangup(), *self._stop("wrong-key", why)]
         if leg is Leg.MEDIA:
             return self.telephone.media_connected()
         identity = self.account.identity

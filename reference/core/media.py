@@ -113,7 +113,7 @@ class QualityReport:
     @classmethod
     def measured(cls, loss_percent: float, round_trip_ms: float, jitter_ms: float) -> QualityReport:
         """Scale measurements into the four bytes; what does not fit is capped at 255."""
-        loss = int(min(loss_percent, 100.0) * 2.55)
+        loss = int(min(loss_percent, 100.0) * 255 / 100)
         return cls(loss, min(255, int(round_trip_ms / 4)), min(255, int(jitter_ms)))
 
     def encode(self) -> bytes:

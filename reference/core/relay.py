@@ -121,8 +121,10 @@ class RelayCore:
     def shutdown(self) -> list[Effect]:
         """End every call and then every connection, each with its reason (ERR-5, ERR-6)."""
         effects = self.calls.shutdown()
+        closed = {effect.session for effect in effects if isinstance(effect, Close)}  # MEDIA-14
         for session in list(self.sessions):
-            effects += self._close(session, CloseCode.SHUTDOWN)
+            over = session in closed
+            effects += self.lost(session) if over else self._close(session, CloseCode.SHUTDOWN)
         return effects
 
     def _register_presence(self, session: int, message: messages.Message) -> list[Effect]:

@@ -27,7 +27,10 @@ MEDIA_ATTEMPTS = 5
 MEDIA_AGAIN = 1.0
 """Seconds between two attempts to join the room."""
 
-EVICTED = (CloseCode.CALL_ENDED, CloseCode.NOT_ADMITTED, CloseCode.SEAT_TAKEN)
+OVER = (CloseCode.CALL_ENDED, CloseCode.SEAT_TAKEN)
+"""Closes after which the call is over here; a Hangup now could end our next one (table of close codes)."""
+
+EVICTED = (CloseCode.NOT_ADMITTED, CloseCode.NO_SUCH_SERVICE, CloseCode.BAD_MESSAGES)
 """Closes after which a client does not try the room again (table of close codes)."""
 
 
@@ -149,6 +152,8 @@ class Telephone:
         self._timers.cancel(Alarm.MEDIA)
         call.media_losses += 1
         lost = Tell("media lost", {"reason": reason})
+        if code in OVER:
+            return [lost, *self.end(HangupReason.NORMAL)]
         if code in EVICTED or call.media_losses >= MEDIA_ATTEMPTS:
             return [lost, *self.hangup()]
         self._timers.set(Alarm.MEDIA_AGAIN, now + MEDIA_AGAIN)
@@ -185,10 +190,9 @@ class Telephone:
         if alarm is Alarm.MEDIA_AGAIN:
             return self._join(now)
         if alarm is Alarm.MEDIA:
-            return [
-                Close(Leg.MEDIA, CloseCode.NORMAL),
-                *self.media_lost(-1, "the room did not answer in time", now),
-            ]
+            lost = self.media_lost(-1, "the room did not answer in time", now)
+            # When that was the last attempt, the call has been ended, in its order (CALL-38).
+            return lost if self.call is None else [Close(Leg.MEDIA, CloseCode.NORMAL), *lost]
         return self.hangup()
 
     def _join(self, now: float) -> list[Effect]:
