@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench import run
-from bench.clients import StepFailed
+from bench.clients import StepError
 from bench.process import ROOT, BenchError
 from bench.scenario import FULL, QUICK
 
@@ -47,11 +47,12 @@ def main(
     """Measure the relay on this machine."""
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
+    out.mkdir(parents=True, exist_ok=True)
     try:
         with Progress(*columns, console=console, transient=True) as progress:
             work = run.measured(QUICK if quick else FULL, out, Bars(progress).tell)
             report = asyncio.run(asyncio.wait_for(work, LIMIT))
-    except (BenchError, StepFailed) as error:
+    except (BenchError, StepError) as error:
         console.print(f"bench: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
     except TimeoutError as error:

@@ -26,7 +26,7 @@ PAYLOAD = bytes(60)
 """As much as 20 ms of sound at 24 kbit/s."""
 
 
-class StepFailed(Exception):
+class StepError(Exception):
     """A step of a scenario came to another end than the one that is measured."""
 
 
@@ -165,11 +165,11 @@ class Client(Waiter):
         return call is not None and call.line is Line.TALKING
 
     async def register(self) -> None:
-        """Connect and register; raises StepFailed when the relay refuses."""
+        """Connect and register; raises StepError when the relay refuses."""
         self._perform(self.core.start(time.monotonic()))
         await self.until(lambda: self.core.online or self.core.stopped)
         if not self.core.online:
-            raise StepFailed(f"{self.fingerprint} could not register: {self.ended}")
+            raise StepError(f"{self.fingerprint} could not register: {self.ended}")
 
     async def leave(self) -> None:
         """Close the connections; returns when they are gone from this side."""
@@ -177,13 +177,13 @@ class Client(Waiter):
         await self.until(lambda: not self.sessions)
 
     async def call(self, callee: Client) -> None:
-        """Call somebody until both are in the room; raises StepFailed when it ends before."""
+        """Call somebody until both are in the room; raises StepError when it ends before."""
         self.ended = callee.ended = ""
         self._perform(self.core.place(callee.fingerprint, time.monotonic()))
         for party in (self, callee):
             await party.until(lambda party=party: party.talking or bool(party.ended or self.ended))  # type: ignore[misc]
         if not (self.talking and callee.talking):
-            raise StepFailed(f"a call ended before it began: {self.ended or callee.ended}")
+            raise StepError(f"a call ended before it began: {self.ended or callee.ended}")
 
     async def hang_up(self, callee: Client) -> None:
         """End the call; returns when neither side has a call or a media connection."""
@@ -242,7 +242,7 @@ class Client(Waiter):
     def _send(self, session: int, data: bytes) -> None:
         fate = self.crowd.endpoint.send_datagram(session, data)
         if fate is not DatagramFate.QUEUED:
-            raise StepFailed(f"a datagram of {self.fingerprint} was not sent: {fate.value}")
+            raise StepError(f"a datagram of {self.fingerprint} was not sent: {fate.value}")
 
     def _close(self, leg: Leg, code: CloseCode) -> None:
         session = self.sessions.pop(leg, None)
@@ -267,10 +267,10 @@ class Plain(Waiter):
         self.crowd.endpoint.send_datagram(self.session, bytes(12) + PAYLOAD)
 
     async def paired(self) -> None:
-        """Wait for the datagram that says that the other end is there; raises StepFailed."""
+        """Wait for the datagram that says that the other end is there; raises StepError."""
         await self.until(lambda: self.heard > 0 or self.over)
         if self.over:
-            raise StepFailed("the floor does not answer")
+            raise StepError("the floor does not answer")
 
     def close(self) -> None:
         """Close the connection."""

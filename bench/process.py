@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import socket
 import sys
-import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ def require_proc() -> None:
     """Raise BenchError where the system does not tell the processor time of another process."""
     if not (PROC / "self" / "schedstat").exists():
         raise BenchError(
-            f"the benchmark reads processor time from {PROC}/PID/schedstat, which is Linux's; there is none here"
+            f"the benchmark reads processor time from {PROC}/PID/schedstat of Linux, and there is none here"
         )
 
 
@@ -68,12 +68,16 @@ class Measured:
         return {
             family.name.removeprefix("directcall_"): int(family.samples[0].value)
             for family in text_string_to_metric_families(text)
-            if family.type == "gauge"
+            if family.type == "gauge" and not family.name.endswith("_created")
         }
 
     def _fetch(self) -> str:
-        with urllib.request.urlopen(self.metrics, timeout=_METRICS_WITHIN) as answer:
-            return bytes(answer.read()).decode()
+        connection = http.client.HTTPConnection(self.metrics, timeout=_METRICS_WITHIN)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
 
 @contextlib.asynccontextmanager
@@ -82,7 +86,7 @@ async def relay(name: str, out: Path, *options: str) -> AsyncIterator[Measured]:
     served = f"{LOOPBACK}:{_free_port()}"
     arguments = ("reference.relay", "--listen", f"{LOOPBACK}:0", "--metrics", served, *options)
     seed = out / f"{name}.identity"
-    async with _running(name, out, (*arguments, "--identity", str(seed)), f"http://{served}/") as measured:
+    async with _running(name, out, (*arguments, "--identity", str(seed)), served) as measured:
         yield measured
 
 

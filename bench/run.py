@@ -121,9 +121,8 @@ class Bench:
 
 
 async def measured(size: Size, out: Path, told: Told) -> Report:
-    """Run everything and report; raises BenchError or StepFailed."""
+    """Run everything and report; raises BenchError or StepError."""
     process.require_proc()
-    out.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         crowd = await enter(process.relay("crowd", out, *scenario.RELAY_OPTIONS))
@@ -173,6 +172,7 @@ def _rows(report: Report, found: Found, size: Size) -> None:
     )
     set_up = {name: median(t for batch in getattr(found, name) for t in batch.set_up) for name in PROCESSES}
     plain = per_call["floor"]
+    grown = found.full - found.rests[0].memory
     many, few = f"{size.many:,}", f"{size.few} registered"
     registered = registering.cpu / registering.clients * MICRO
     report.rows += [
@@ -184,7 +184,7 @@ def _rows(report: Report, found: Found, size: Size) -> None:
         Row("relay CPU per datagram", per_datagram["crowd"], "µs", "plain forwarding", per_datagram["floor"]),
         Row(f"relay CPU per datagram at {many}", per_datagram["crowd"], "µs", few, per_datagram["quiet"]),
         Row("relay CPU per idle client", MICRO * found.idle, "µs/s"),
-        Row("relay memory per client", (found.full - found.rests[0].memory) / registering.clients / 1024, "KiB"),
+        Row("relay memory per client", grown / registering.clients / 1024, "KiB"),
     ]
 
 

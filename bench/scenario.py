@@ -35,8 +35,8 @@ AT_ONCE = 32
 STEP_LIMIT = 10.0
 """Seconds that one step of one client may take; a step that takes longer ends the run."""
 
-_SETTLE_LIMIT = 20.0
-_SETTLE_STEP = 0.1
+_SETTLE_STEPS = 100
+_SETTLE_STEP = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Size:
         return self.calls // self.batches
 
 
-QUICK = Size(few=10, many=100, calls=20, datagrams=20, batches=2, idle_clients=20, idle_seconds=2.0, repetitions=3)
+QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, idle_seconds=2.0, repetitions=3)
 FULL = Size()
 
 
@@ -157,10 +157,11 @@ async def plain_calls(crowd: Crowd, floor: Measured, count: int, datagrams: int)
 
 async def settled(relay: Measured, wanted: dict[str, int]) -> dict[str, int]:
     """Return the tables of a relay once they are as `wanted`, or as they are when that takes too long."""
-    deadline = time.monotonic() + _SETTLE_LIMIT
-    while (found := await relay.tables()) != wanted and time.monotonic() < deadline:
+    for _ in range(_SETTLE_STEPS):
+        if await relay.tables() == wanted:
+            break
         await asyncio.sleep(_SETTLE_STEP)
-    return found
+    return await relay.tables()
 
 
 async def idle(relay: Measured, seconds: float, clients: int) -> float:

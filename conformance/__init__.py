@@ -1,0 +1,1 @@
+"""The conformance suite: judges implementations from outside, by the wire (spec/, schemas/)."""

@@ -82,7 +82,7 @@ def _timers(text: str) -> dict[str, float]:
 
 
 @app.command()
-def run(  # noqa: PLR0917 - one parameter an option
+def run(
     target: Annotated[str, typer.Option(help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
     role: Annotated[Role, typer.Option(help="what the target is")] = Role.RELAY,
     phase: Annotated[str, typer.Option(help="the phase to judge")] = "0",

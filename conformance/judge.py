@@ -8,7 +8,8 @@ import time
 from conformance import spec
 from conformance.checking import Check
 from conformance.dialogue import Dialogue
-from conformance.stage import Memory, Stage
+from conformance.ground import Memory
+from conformance.stage import Stage
 from conformance.targets import Relay, Target
 from conformance.verdicts import (
     RED,
@@ -41,8 +42,12 @@ class Judge:
         self._reached: set[str] = set()
 
     def close(self) -> None:
-        """End the loop; the target is its owner's."""
-        self._loop.run_until_complete(asyncio.sleep(0))
+        """End the loop and what an interruption left in it; the target is its owner's."""
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left))
         self._loop.close()
 
     def run(self, check: Check) -> Outcome:
@@ -75,7 +80,7 @@ class Judge:
 
     def _stage(self, check: Check, relay: Relay) -> Stage:
         memory = self._memories.setdefault(check.variant, Memory())
-        seed = f"{self._seed}/{check.name}"
+        seed = f"{self._seed}/{check.id}/{check.name}"
         return Stage(self.target, relay, seed, slow=self._slow, memory=memory, phase=self._phase)
 
     async def _perform(self, check: Check, stage: Stage) -> None:

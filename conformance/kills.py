@@ -50,8 +50,8 @@ def judge(name: str) -> list[tuple[str, str, str]]:
     from conformance.targets import Target  # noqa: PLC0415 - the same
 
     with Target(f"mutant:{name}") as target:
-        target.start(*dict.fromkeys(one.variant for one in catalogue()))
         runner = Judge(target)
+        target.start(*dict.fromkeys(one.variant for one in catalogue()))
         try:
             for check in catalogue():
                 if check.id != TABLE:
@@ -142,7 +142,8 @@ def headline(kills: Sequence[Kill]) -> str:
         one.mutant.rule for one in kills if not one.killed
     }
     alone = [row for row in checked if row.rule.id in killed]
-    return f"MUSTs {len(musts)} / observable {len(observable)} / checked {len(checked)} / killed alone {len(alone)}"
+    counts = {"MUSTs": musts, "observable": observable, "checked": checked, "killed alone": alone}
+    return " / ".join(f"{name} {len(those)}" for name, those in counts.items())
 
 
 def table(kills: Sequence[Kill]) -> list[dict[str, Any]]:

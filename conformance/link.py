@@ -12,8 +12,8 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
+from aioquic._buffer import Buffer
 from aioquic.asyncio.protocol import QuicConnectionProtocol
-from aioquic.buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
 from aioquic.quic.events import QuicEvent

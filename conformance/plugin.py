@@ -13,7 +13,7 @@ import pytest
 from conformance.checking import Check, order, selection
 from conformance.judge import Judge
 from conformance.targets import Target
-from conformance.verdicts import Exit, UsageError, Verdict
+from conformance.verdicts import Exit, TargetFaultError, UsageError, Verdict
 
 JUDGE = pytest.StashKey[Judge]()
 OWNED = pytest.StashKey[bool]()
@@ -66,7 +66,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     kept.sort(key=lambda item: order(cast("Check", declared(item))))
     items[:] = kept
-    judge.target.start(*{cast("Check", declared(item)).variant: None for item in kept})
+    try:
+        judge.target.start(*{cast("Check", declared(item)).variant: None for item in kept})
+    except TargetFaultError as fault:
+        judge.fault = fault  # every check says so
 
 
 @pytest.fixture

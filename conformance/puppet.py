@@ -7,8 +7,7 @@ the other side opens is ended (TRANS-11), so that a puppet is a good peer unless
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aioquic.quic import events
@@ -19,8 +18,8 @@ from conformance.dialogue import Dialogue
 from conformance.identity import Identity
 from conformance.link import Close, Connection, Link
 from conformance.pulse import Pulse
+from conformance.streams import Streams
 from conformance.verdicts import Untestable
-
 
 OWN_NUMBERS = range(1, 1 << 20)
 """Numbers of Pings that a check sends as bytes."""
@@ -42,13 +41,6 @@ class Heard:
         return f"{self.name}{{{key}}}" if key else self.name
 
 
-@dataclass(slots=True)
-class _Stream:
-    buffer: bytearray = field(default_factory=bytearray)
-    done: bool = False
-    frames: int = 0
-
-
 class Puppet:
     """One connection of one person to the implementation under test."""
 
@@ -58,8 +50,9 @@ class Puppet:
         self.identity = identity
         self.inbox: list[Heard] = []
         self.datagrams: list[bytes] = []
+        self.streams = Streams()
         self._faults: list[str] = []
-        self.ended: set[int] = set()
+        self._messages: list[Message] = []
         self.reset: set[int] = set()
         self.stopped: set[int] = set()
         self.connected = False
@@ -71,9 +64,6 @@ class Puppet:
         self._dialogue = dialogue
         self._pulse = pulse
         self._phase = phase
-        self._streams: dict[int, _Stream] = {}
-        self._next_in = 1
-        self._waiting: dict[int, bytes] = {}
         self._reported = False
 
     @property
@@ -142,7 +132,8 @@ class Puppet:
         """Send datagrams in one go; raises Untestable at an end that takes none of this size."""
         longest = max(len(one) for one in data)
         if self.quic.datagram_limit <= longest:
-            message = f"a datagram of {longest} bytes is over the peer's limit of {self.quic.datagram_limit} (TRANS-2)"
+            limit = self.quic.datagram_limit
+            message = f"a datagram of {longest} bytes is over the peer's limit of {limit} (TRANS-2)"
             raise Untestable(message)
         for one in data:
             self._dialogue.note(self.name, "->", {"datagram": one[:24].hex(), "bytes": len(one)})
@@ -189,6 +180,7 @@ class Puppet:
             self._take(event.stream_id, event.data, end=event.end_stream)
         elif isinstance(event, events.StreamReset):
             self.reset.add(event.stream_id)
+            self.streams.reset.add(event.stream_id)
             self._take(event.stream_id, b"", end=True)
         elif isinstance(event, events.StopSendingReceived):
             self.stopped.add(event.stream_id)
@@ -203,37 +195,11 @@ class Puppet:
         self._pulse.beat()
 
     def _take(self, stream: int, data: bytes, *, end: bool) -> None:
-        state = self._streams.setdefault(stream, _Stream())
-        state.buffer += data
-        if end:
-            self.ended.add(stream)
-            state.done = True
-        if stream % 4 == 1:
-            if end and stream not in self.reset:
-                self._finish(stream)
-            self._in_order()
-        else:
-            self._read(stream, state)
-
-    def _finish(self, stream: int) -> None:
-        if self.alive and stream not in self.stopped:
+        for number, content in self.streams.take(stream, data, end=end):
+            self._hear(number, content)
+        opened_there = stream % 4 == 1
+        if end and opened_there and self.alive and stream not in self.reset | self.stopped:
             self.quic.send_stream_data(stream, b"", end_stream=True)
-
-    def _in_order(self) -> None:
-        while (state := self._streams.get(self._next_in)) is not None:
-            self._read(self._next_in, state)
-            if not state.frames and not state.done:
-                return
-            self._next_in += 4
-        for stream, state in self._streams.items():
-            if stream % 4 == 1 and stream < self._next_in:
-                self._read(stream, state)
-
-    def _read(self, stream: int, state: _Stream) -> None:
-        while (content := codec.whole(state.buffer)) is not None:
-            del state.buffer[: 4 + len(content)]
-            state.frames += 1
-            self._hear(stream, content)
 
     def _hear(self, stream: int, content: bytes) -> None:
         try:
@@ -243,6 +209,7 @@ class Puppet:
             self._dialogue.note(self.name, "<-", {"bytes": len(content), "begin": content[:64].hex()})
             return
         self._dialogue.note(self.name, "<-", message)
+        self._messages.append(message)
         self.inbox.append(Heard(stream, codec.name_of(message), codec.body_of(message)))
         if self.inbox[-1].name == "Pong":
             self._count(self.inbox[-1].body.get("timestamp_ms"))
@@ -258,23 +225,6 @@ class Puppet:
 
         Judged when it is asked for: the validator costs more than the conversation.
         """
-        heard = [one.body if one.body else None for one in self.inbox]
-        messages = [
-            {one.name: body} if body is not None else one.name
-            for one, body in zip(self.inbox, heard, strict=True)
-        ]
         return self._faults + [
-            fault for message in messages for fault in validation.faults(message, self._phase, "emit")
+            fault for message in self._messages for fault in validation.faults(message, self._phase, "emit")
         ]
-
-    def irregular_streams(self) -> Iterator[str]:
-        """Yield a sentence for every stream that did not carry one frame and its end (TRANS-9)."""
-        for stream, state in sorted(self._streams.items()):
-            if stream % 4 != 1 and (state.frames or state.buffer):
-                kind = "a request" if stream % 4 == 0 else "a unidirectional stream"
-                yield f"stream {stream}, that of {kind}, carries data"
-            elif stream % 4 == 1 and stream not in self.reset:
-                if state.frames != 1 or state.buffer:
-                    yield f"stream {stream} carries {state.frames} frames and {len(state.buffer)} bytes more"
-                if stream not in self.ended:
-                    yield f"stream {stream} is not ended"

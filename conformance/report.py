@@ -16,7 +16,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from conformance import spec
-from conformance.checking import TABLE
 from conformance.known import Known
 from conformance.verdicts import RED, Exit, Outcome, UsageError, Verdict, worst
 

@@ -46,7 +46,7 @@ _BRIEF = (
 OPTIONS = {"signed": _SIGNED, "brief": _BRIEF}
 """The processes of a run, and how the suite configures each."""
 VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "signed"}
-"""What a check can ask for, and the process that serves it; who asks for `stopped` stops it, and runs last."""
+"""What a check can ask for, and the process that serves it; who asks for `stopped` stops it, last of all."""
 PLACEHOLDER = "{options}"
 
 
@@ -86,7 +86,7 @@ class Target:
         self._phase = phase
         self._running: dict[str, Process] = {}
         self._relays: dict[str, Relay] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         kind, _, rest = text.partition(":")
         self._command: list[str] | None = None
         self._address: tuple[str, int] | None = None
@@ -148,7 +148,8 @@ class Target:
             process.stop()
         for process in processes:
             process.wait()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def __enter__(self) -> Self:
         """Use the target for a while."""
@@ -161,13 +162,16 @@ class Target:
         self.close()
 
     def _launch(self, name: str) -> Process:
-        identity = Path(self._folder.name, f"{name}.identity")
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
+        folder = Path(self._folder.name)
+        identity = folder / f"{name}.identity"
         options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
         options += [*OPTIONS[name], "--phase", self._phase]
         command: list[str] = []
         for word in self._command or ():
             command += options if word == PLACEHOLDER else [word]
-        return Process(command, Path(self._folder.name, f"{name}.log"), 15.0 * self._slow)
+        return Process(command, folder / f"{name}.log", 15.0 * self._slow)
 
     def _ready(self, process: Process) -> Relay:
         ready = process.ready()

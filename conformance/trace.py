@@ -1,4 +1,4 @@
-"""Trace: from every requirement to the code that cites it, the check that judges it, the mutant that proves it.
+"""Trace: from every requirement to the code that cites it, its check, and the mutant that proves it.
 
 The code and the project's own tests are searched as text and only where they exist: the suite runs
 without them, and then these columns are empty.

@@ -28,11 +28,18 @@ SENTENCES = {
     "joined": "joined the room",
     "room": "in the room: {count}",
     "talking": "talking to {peer} by {path}",
-    "media lost": "the media connection is gone ({reason}); joining again",
+    "media lost": "the media connection is gone ({reason})",
     "error": "error: {why}",
     "ended": "the call is over: {reason}",
 }
+LEFT = "left the relay"
 MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
+
+
+def sentence(event: str, members: Mapping[str, object]) -> str:
+    """Say an event in one line for a person."""
+    form = LEFT if members.get("kind") == "asked" else SENTENCES.get(event, event)
+    return form.format_map(members) + (MEDIA.format_map(members) if "sent" in members else "")
 
 
 class Display:
@@ -42,7 +49,7 @@ class Display:
         """Write JSON lines when `as_json`; the live line needs a terminal."""
         self._json = as_json
         self._began = time.monotonic()
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, emoji=False)  # a fingerprint may hold ":ab:"
         self._live = Live(Text(""), console=self._console, transient=True, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -62,8 +69,7 @@ class Display:
             sys.stdout.write(json.dumps({"event": event, "at": since, "time": time.time(), **members}) + "\n")
             sys.stdout.flush()
             return
-        form = SENTENCES.get(event, event) + (MEDIA if "sent" in members else "")
-        self._console.print(f"{since:8.3f}  {form.format_map(members)}", markup=False, soft_wrap=True)
+        self._console.print(f"{since:8.3f}  {sentence(event, members)}", markup=False, soft_wrap=True)
 
     def ask(self, words: str) -> None:
         """Say what can be typed; a program that reads JSON knows."""

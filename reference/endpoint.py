@@ -12,13 +12,12 @@ import asyncio
 import itertools
 import socket
 import time
-from functools import partial
 from typing import Self, cast
 
 from aioquic.quic import events
 
 from reference.core.addresses import format_address, normalise_name
-from reference.core.errors import REASONS, BadFrame, CloseCode, Misuse
+from reference.core.errors import REASONS, CloseCode, Misuse
 from reference.core.wire import frame
 from reference.notices import Notices
 from reference.quic.connection import Connection, Ending
@@ -100,13 +99,14 @@ class Endpoint(asyncio.DatagramProtocol):
         self._sessions[session.number] = session
         self._route(session, connection.host_cid)
         connection.connect(remote, now=now)
-        self._service(session, now)
+        self._service(session)
         self._notices.tell_soon()
         return session.number
 
     def send(self, session: int, payload: bytes, receipt: object | None = None) -> None:
-        """Send `payload` as the one frame of a new stream, at once as far as the peer's credit goes.
+        """Send `payload` as the one frame of a new stream, as far as the peer's credit goes.
 
+        It goes out at once or, from a call of the handler, behind what else that call sends.
         With `unsent` frames waiting it is not taken and the handler told so; a session that is
         over takes nothing. Raises Misuse when the payload is over the limit of a frame.
         """
@@ -115,21 +115,25 @@ class Endpoint(asyncio.DatagramProtocol):
         if found is None:
             return
         if len(found.unsent) >= self._limits.unsent:
-            self._notices.add(found, partial(self._handler.slow, session))
+            self._service(found)  # what still waits for the handler's call to end
+        if len(found.unsent) >= self._limits.unsent:
+            self._notices.add(found, self._handler.slow, session)
         else:
             found.write(data, receipt)
-            self._service(found, time.monotonic())
+            self._send_soon(found)
         self._notices.tell_soon()
 
     def send_datagram(self, session: int, data: bytes) -> DatagramFate:
-        """Send one datagram at once or, while the path is full, from a queue that drops its oldest."""
+        """Send one datagram as `send` does or, while the path is full, from a queue that drops its oldest."""
         found = self._sessions.get(session)
         if found is None or not found.live:
             return DatagramFate.CLOSED
         if len(data) > found.connection.largest_datagram:
             return DatagramFate.TOO_LARGE
+        if found.connection.datagrams_full:
+            self._service(found)
         dropped = found.connection.push_datagram(data)
-        self._service(found, time.monotonic())
+        self._send_soon(found)
         self._notices.tell_soon()
         return DatagramFate.DROPPED_OLDEST if dropped else DatagramFate.QUEUED
 
@@ -150,7 +154,7 @@ class Endpoint(asyncio.DatagramProtocol):
         found.silenced = True
         found.connection.close(error_code=code, reason_phrase=reason)
         self._end(found, Ending(code, reason, by_peer=False))
-        self._service(found, now)
+        self._service(found)
         self._notices.tell_soon()
 
     async def shutdown(self, code: int, reason: str) -> None:
@@ -213,7 +217,8 @@ class Endpoint(asyncio.DatagramProtocol):
         if session is None:
             return
         if session.over:
-            self._remind(session)
+            for packet in session.reminder():
+                self._put(*packet)
             return
         now = time.monotonic()
         session.connection.receive_datagram(data, addr[:2], now=now)
@@ -221,7 +226,8 @@ class Endpoint(asyncio.DatagramProtocol):
             return  # nothing in it was readable: it leaves nothing behind
         if not session.routes:
             self._admit(session, route)
-        self._service(session, now)
+        self._drain(session, now)
+        self._notices.afterwards(session, self._service)
         self._notices.tell()
 
     def _newcomer(self, packet: bytes, remote: tuple[str, int]) -> Session | None:
@@ -248,23 +254,25 @@ class Endpoint(asyncio.DatagramProtocol):
         self._routes[route] = session
         session.routes.add(route)
 
-    def _service(self, session: Session, now: float) -> None:
+    def _send_soon(self, session: Session) -> None:
+        if self._notices.telling:
+            self._notices.afterwards(session, self._service)
+        else:
+            self._service(session)
+
+    def _service(self, session: Session) -> None:
         """Take what the stack has to say, send what it has to send, and ask when to come again."""
-        terminated = self._drain(session, now)
+        now = time.monotonic()
+        self._drain(session, now)
         self._transmit(session, now)
-        terminated |= self._drain(session, now)  # connection ids are issued while sending
-        ending = session.connection.ending
-        if ending is not None and not session.over:
-            self._end(session, ending)
-        if terminated:
+        self._drain(session, now)  # connection ids are issued while sending
+        if session.terminated:
             self._forget(session)
         else:
             self._arm(session, now)
 
-    def _drain(self, session: Session, now: float) -> bool:
-        terminated = False
-        if session.live and not session.over:
-            session.open_streams(now)
+    def _drain(self, session: Session, now: float) -> None:
+        session.open_streams(now)
         while (event := session.connection.next_event()) is not None:
             match event:
                 case events.ConnectionIdIssued():
@@ -273,15 +281,19 @@ class Endpoint(asyncio.DatagramProtocol):
                     session.routes.discard(event.connection_id)
                     self._routes.pop(event.connection_id, None)
                 case events.ConnectionTerminated():
-                    terminated = True
+                    session.terminated = True
                 case events.HandshakeCompleted():
                     self._completed(session, now)
                 case _ if session.live and not session.over:
                     self._take(session, event)
-        if session.live and not session.over:
+        if session.live and not session.over and session.streams:
             for outcome in session.release():
-                self._frame(session, outcome)
-        return terminated
+                whole = isinstance(outcome, bytes)
+                call = self._handler.frame if whole else self._handler.fault
+                self._notices.add(session, call, session.number, outcome)
+        ending = session.connection.ending
+        if ending is not None and not session.over:
+            self._end(session, ending)
 
     def _completed(self, session: Session, now: float) -> None:
         connection = session.connection
@@ -303,7 +315,7 @@ class Endpoint(asyncio.DatagramProtocol):
         host, port = (connection.get_peer_address() or ("", 0))[:2]
         told = session.number, session.sni, format_address(host, port)
         fingerprint = connection.peer_fingerprint if session.dialled else None
-        self._notices.add(session, partial(self._handler.connected, *told, fingerprint))
+        self._notices.add(session, self._handler.connected, *told, fingerprint)
 
     def _take(self, session: Session, event: events.QuicEvent) -> None:
         match event:
@@ -314,16 +326,7 @@ class Endpoint(asyncio.DatagramProtocol):
             case events.StopSendingReceived():
                 session.unsent.pop(event.stream_id, None)  # it will not go out any more
             case events.DatagramFrameReceived():
-                call = partial(self._handler.datagram, session.number, event.data)
-                self._notices.add(session, call)
-
-    def _frame(self, session: Session, outcome: bytes | BadFrame) -> None:
-        call: partial[None]
-        if isinstance(outcome, bytes):
-            call = partial(self._handler.frame, session.number, outcome)
-        else:
-            call = partial(self._handler.fault, session.number, outcome)
-        self._notices.add(session, call)
+                self._notices.add(session, self._handler.datagram, session.number, event.data)
 
     def _transmit(self, session: Session, now: float) -> None:
         connection = session.connection
@@ -333,20 +336,13 @@ class Endpoint(asyncio.DatagramProtocol):
             session.farewell = [(data, (str(to[0]), int(to[1]))) for data, to in packets]
         for data, to in packets:
             self._put(data, to)
-        for receipt in session.progress():
-            self._notices.add(session, partial(self._handler.flushed, session.number, receipt))
+        for receipt in session.progress() if session.unsent else ():
+            self._notices.add(session, self._handler.flushed, session.number, receipt)
 
     def _put(self, data: bytes, remote: tuple[str, int]) -> None:
         # A packet that does not go out is lost to QUIC, which repairs what it has to.
         if self._writable and not self._transport.is_closing():
             self._transport.sendto(data, remote)
-
-    def _remind(self, session: Session) -> None:
-        """Repeat a close to a peer that seems not to have it, ever more rarely (RFC 9000 10.2.1)."""
-        session.heard += 1
-        if session.heard & (session.heard - 1) == 0:
-            for data, remote in session.farewell:
-                self._put(data, remote)
 
     def _end(self, session: Session, ending: Ending) -> None:
         """Tell the handler, if it knows the session, and keep the stack through its closing period."""
@@ -356,7 +352,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self._half_open.pop(session, None)
         if self._sessions.pop(session.number, None) is not None:
             told = session.number, ending.code, ending.reason, ending.by_peer
-            self._notices.add(session, partial(self._handler.lost, *told), final=True)
+            self._notices.add(session, self._handler.lost, *told, final=True)
         if len(self._ended) >= self._limits.half_open:
             self._forget(next(iter(self._ended)))
         self._ended[session] = None
@@ -369,6 +365,8 @@ class Endpoint(asyncio.DatagramProtocol):
             self._routes.pop(route, None)
         self._half_open.pop(session, None)
         self._ended.pop(session, None)
+        self._notices.drop(session)
+        session.connection.dissolve()
 
     def _arm(self, session: Session, now: float) -> None:
         at = session.wake_at()
@@ -396,5 +394,5 @@ class Endpoint(asyncio.DatagramProtocol):
             session.connection.close()
             timeout = self._limits.handshake_timeout
             self._end(session, Ending(-1, f"no handshake within {timeout:g} s", by_peer=False))
-        self._service(session, now)
+        self._service(session)
         self._notices.tell()

@@ -91,6 +91,7 @@ class Session:
     sni: str | None = None
     live: bool = False  # the handshake is complete
     over: bool = False  # an end is known; only the closing period of the stack is left
+    terminated: bool = False  # that is over too
     silenced: bool = False  # closed by the handler, which is told of the loss only
     ping_at: float = 0.0
     timer: asyncio.TimerHandle | None = None
@@ -116,6 +117,8 @@ class Session:
 
     def open_streams(self, now: float) -> None:
         """Give every stream that the peer opened its place and its time, its bytes seen or not."""
+        if self.over or not self.live:
+            return
         for index in range(self.seen, self.connection.peer_streams):
             self.streams[self._stream_id(index)] = _Inbound(now + self.limits.stream_timeout)
         self.seen = self.connection.peer_streams
@@ -170,13 +173,18 @@ class Session:
 
     def wake_at(self) -> float | None:
         """Return the earliest time at which something is due here, in seconds of the endpoint's clock."""
-        wakes = [self.connection.wake_at()]
-        if self.live and not self.over:
-            wakes.append(self.ping_at)
-            wakes.extend(inbound.deadline for inbound in list(self.streams.values())[:1])
-        elif not self.over:
-            wakes.append(self.handshake_by)
-        return min((wake for wake in wakes if wake is not None), default=None)
+        at = self.connection.wake_at()
+        if self.over:
+            return at
+        own = self.ping_at if self.live else self.handshake_by
+        if self.streams:  # they stand in the order in which they were opened
+            own = min(own, next(iter(self.streams.values())).deadline)
+        return own if at is None else min(at, own)
+
+    def reminder(self) -> list[tuple[bytes, tuple[str, int]]]:
+        """Return the close for a peer that seems not to have it, ever more rarely (RFC 9000 10.2.1)."""
+        self.heard += 1
+        return self.farewell if self.heard & (self.heard - 1) == 0 else []
 
     def _stream_id(self, index: int) -> int:
         return 4 * index + (1 if self.dialled else 0)

@@ -115,7 +115,7 @@ class Link:
     party: Party
     sni: str
     open: bool = True
-    closed_by_relay: bool = False
+    over: bool = False
     granted: bool = True
     waiting: list[tuple[bytes, object]] = field(default_factory=list)
     sent: list[Message | bytes] = field(default_factory=list)
@@ -175,6 +175,7 @@ class World:
 
     def advance(self, seconds: float) -> None:
         """Turn the clock on; what becomes due meanwhile happens at its time."""
+        self.settle()
         until = self.now + seconds
         for _ in range(MOST):
             wakes = [self.relay.deadline(), *(client.core.deadline() for client in self.clients)]
@@ -207,7 +208,7 @@ class World:
     def throw(self, link: Link, data: bytes) -> None:
         """Put a datagram of a party on the wire."""
         link.sent.append(data)
-        self._queue.append(lambda: self.relay_does(self.relay.datagram(link.session, data), settle=False))
+        self._queue.append(lambda: self._catch(link, data))
 
     def hang(self, link: Link) -> None:
         """End a connection from the party's side."""
@@ -216,11 +217,11 @@ class World:
             self.journal.append(f"{link.party.name} x> relay {link.sni}")
             self._queue.append(lambda: self._lose(link))
 
-    def cut(self, link: Link, code: int = -1, reason: str = "connection lost") -> None:
-        """End a connection from the relay's side or from neither: both learn of it."""
+    def cut(self, link: Link) -> None:
+        """Break a connection: both ends learn of it, and what is under way is lost."""
         link.open = False
         self._queue.append(lambda: self._lose(link))
-        self._queue.append(lambda: link.party.lost(link, code, reason))
+        self._queue.append(lambda: link.party.lost(link, -1, "connection lost"))
 
     def grant(self, link: Link) -> None:
         """Let the messages go that waited for stream credit."""
@@ -241,10 +242,9 @@ class World:
                     self._queue.append(partial(link.party.datagram, link, data))
                 case Close():
                     link = self._alive(effect.session)
-                    link.closed_by_relay = True
+                    link.over = True
                     self.journal.append(f"{link.party.name} <x relay {effect.code.name}")
-                    if link.open:
-                        self.cut(link, effect.code, REASONS[effect.code])
+                    self._queue.append(partial(self._close, link, effect.code))
                 case Count():
                     self.counted[effect.counter, effect.reason] += 1
                 case Log():
@@ -266,7 +266,7 @@ class World:
 
     def _alive(self, session: int) -> Link:
         link = self.links[session]
-        assert not link.closed_by_relay, f"the relay acts on {link.sni} of {link.party.name}, which it closed"
+        assert not link.over, f"the relay acts on {link.sni} of {link.party.name}, which it closed"
         return link
 
     def _connect(self, link: Link) -> None:
@@ -275,7 +275,16 @@ class World:
         if link.open:
             link.party.connected(link)
 
+    def _close(self, link: Link, code: CloseCode) -> None:
+        """Let the close of the relay arrive, behind what it said before."""
+        if link.open:
+            link.open = False
+            self.relay_does(self.relay.lost(link.session), settle=False)
+            link.party.lost(link, code, REASONS[code])
+
     def _take(self, link: Link, payload: bytes) -> None:
+        if link.over:
+            return
         try:
             message = wire.decode(payload, NEWEST)
         except BadMessage as fault:
@@ -284,6 +293,10 @@ class World:
             effects = self.relay.receive(link.session, message, self.now, len(payload))
         self.relay_does(effects, settle=False)
 
+    def _catch(self, link: Link, data: bytes) -> None:
+        if not link.over:
+            self.relay_does(self.relay.datagram(link.session, data), settle=False)
+
     def _arrive(self, link: Link, payload: bytes, receipt: object) -> None:
         if link.open:
             if receipt is not None:
@@ -291,6 +304,7 @@ class World:
             link.party.hear(link, wire.decode(payload, NEWEST))
 
     def _lose(self, link: Link) -> None:
+        link.over = True  # it is gone: whoever acts on it now is wrong
         self.relay_does(self.relay.lost(link.session), settle=False)
 
 
@@ -348,8 +362,9 @@ class Client:
             self.does(self.core.telephone.speak(payload))
 
     def mumbles(self) -> None:
-        """Say a frame of audio and let nothing arrive."""
-        self.does(self.core.telephone.speak(b"audio"), settle=False)
+        """Say a frame of audio, unless three are out already, and let nothing arrive."""
+        if sum(isinstance(one, bytes) for one in self.sent(Leg.MEDIA)) < 3:
+            self.does(self.core.telephone.speak(b"audio"), settle=False)
 
     def does(self, effects: Iterable[Effect], *, settle: bool = True) -> None:
         """Perform what the machine wants, in order."""

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from reference import identity
 from reference.audio import AudioError, read_wav, similarity
-from reference.display import SENTENCES
-from tools.processes import ROOT, Event, Process, ProcessError, Troupe, troupe
+from reference.display import sentence
+from tools.processes import ROOT, Process, ProcessError, Troupe, troupe
 
 OUT = ROOT / "out" / "demo"
 SAMPLES = ROOT / "reference" / "samples"
@@ -36,7 +37,7 @@ RELAY_SAYS = {
     "call.hangup": "hung up: {state}",
     "room.joined": "{fingerprint} sits in the room ({count})",
     "room.left": "{fingerprint} left the room",
-    "stopped": "stopped, {datagrams_forwarded_total} packets forwarded",
+    "stopped": "stopped, {datagrams_forwarded_total:.0f} packets forwarded",
 }
 PARTIES = ("caller", "relay", "callee")
 
@@ -97,19 +98,12 @@ def call_through_the_relay(cast: Troupe, say: Callable[[str], None]) -> Scene:
             scene.faults.append(
                 f"{process.name} ended with status {status}: {process.errors().strip()[-300:]}"
             )
-    keep_events(caller, callee)
     scene.flows = [flow(cast.folder, caller, callee), flow(cast.folder, callee, caller)]
     scene.moments = moments(names, relay, caller, callee)
     return scene
 
 
 CALLS = (call_through_the_relay,)
-
-
-def keep_events(*clients: Process) -> None:
-    """Leave what the clients printed beside their logs."""
-    for client in clients:
-        client.log.with_suffix(".json").write_text("\n".join([*client.lines, ""]), encoding="utf-8")
 
 
 def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
@@ -123,22 +117,16 @@ def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
 
 def moments(names: dict[str, str], relay: Process, *clients: Process) -> list[tuple[float, str, str]]:
     """Return what every party saw, in the order of time; a fingerprint becomes the name of its owner."""
-    seen = [
-        (float(one["time"]), client.name, words(SENTENCES, one))
-        for client in clients
-        for one in client.events()
-    ]
+    told = [(client.name, one) for client in clients for one in client.events()]
+    seen = [(float(one["time"]), who, sentence(one["event"], one)) for who, one in told]
     for one in relay.logged():
         at = datetime.fromisoformat(one["timestamp"]).timestamp()
-        seen.append((at, relay.name, words(RELAY_SAYS, one)))
+        name = str(one["event"])
+        form = RELAY_SAYS.get(name, name)
+        seen.append((at, relay.name, form.format_map(one)))
     for name, fingerprint in names.items():
         seen = [(at, who, text.replace(fingerprint, name)) for at, who, text in seen]
     return sorted(seen)
-
-
-def words(sentences: dict[str, str], event: Event) -> str:
-    """Say an event for a person."""
-    return sentences.get(event["event"], event["event"]).format_map(event)
 
 
 def show(console: Console, scene: Scene) -> None:
@@ -147,7 +135,9 @@ def show(console: Console, scene: Scene) -> None:
     timeline.columns[0].justify = "right"
     began = min((at for at, _, _ in scene.moments), default=0.0)
     for at, who, text in scene.moments:
-        timeline.add_row(f"{(at - began) * 1000:.0f}", *(text if who == party else "" for party in PARTIES))
+        timeline.add_row(
+            f"{(at - began) * 1000:.0f}", *(Text(text if who == party else "") for party in PARTIES)
+        )
     verdict = Table("direction", "sent", "received", "lost", "similarity", "", show_edge=False)
     for one in scene.flows:
         good = "[red]wrong" if list(one.faults()) else "[green]good"
@@ -176,7 +166,7 @@ def perform(call: Callable[[Troupe, Callable[[str], None]], Scene], console: Con
 
 def main() -> int:
     """Perform every call; return the exit status."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 110)
     shutil.rmtree(OUT, ignore_errors=True)
     faults = [fault for call in CALLS for fault in perform(call, console)]
     console.print(f"Recordings, logs and identities are in {OUT.relative_to(ROOT)}.")

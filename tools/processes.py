@@ -32,7 +32,10 @@ class ProcessError(Exception):
 
 
 class Process:
-    """One started module: its events (JSON lines on standard output) and its log (standard error)."""
+    """One started module: its events (JSON lines on standard output) and its log (standard error).
+
+    They are left in NAME.jsonl and NAME.log.
+    """
 
     def __init__(self, name: str, folder: Path, module: str, *arguments: str) -> None:
         """Start `python -m module arguments`; standard error goes to NAME.log in `folder`."""
@@ -105,7 +108,7 @@ class Process:
         return status
 
     def close(self) -> None:
-        """Stop it, kindly if it can be."""
+        """Stop it, kindly if it can be, and keep what it printed."""
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
@@ -116,6 +119,9 @@ class Process:
         self._reader.join(5)
         if self._popen.stdout is not None:
             self._popen.stdout.close()
+        self.log.with_suffix(".jsonl").write_text(
+            "".join(f"{line}\n" for line in self.lines), encoding="utf-8"
+        )
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -146,8 +152,8 @@ class Process:
             self._change.notify_all()
 
     def _quote(self) -> str:
-        words = self.errors().strip().splitlines()
-        return f"; its last words: {words[-1][:300]}" if words else "; it wrote no error"
+        words = self.errors().strip().splitlines() or self.lines
+        return f"; its last words: {words[-1][:300]}" if words else "; it said nothing"
 
 
 class Troupe:
@@ -185,6 +191,7 @@ def troupe(folder: Path) -> Iterator[Troupe]:
 
 
 def _event(line: str) -> Event:
+    event: object
     try:
         event = json.loads(line)
     except ValueError:

@@ -1,12 +1,15 @@
-"""Checks of spec/call.md, the offer and its refusals."""
+"""Checks of spec/call.md: the offer, its refusals, the answer, the end, and the whole table."""
 
 from __future__ import annotations
 
-from conformance import codec, identity
-from conformance.checking import check
+import asyncio
+from typing import Any
+
+from conformance import codec, identity, model
+from conformance.checking import TABLE, check
 from conformance.puppet import Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
-from conformance.verdicts import Untestable
+from conformance.verdicts import Deviation, Untestable
 
 LARGE = 16_384
 
@@ -108,7 +111,7 @@ async def test_an_unanswered_call_ends(stage: Stage) -> None:
 
 @check("CALL-10")
 async def test_an_absent_target_is_told(stage: Stage) -> None:
-    """A call is offered to a fingerprint that nobody registered; Hangup{Error} and no CallRinging must come."""
+    """A call is offered to a fingerprint nobody registered; Hangup{Error} and no CallRinging must come."""
     alice = await stage.register("alice")
     alice.send(alice.identity.offer(stage.person("nobody").fingerprint, stage.call_id()))
     await stage.expects(alice, "Hangup", reason="Error")
@@ -138,8 +141,9 @@ async def test_a_call_id_in_use_is_refused(stage: Stage) -> None:
 
 @check("CALL-13")
 async def test_an_offer_of_another_takes_no_call_over(stage: Stage) -> None:
-    """A third party offers a call with the call_id of a Ringing call, to its callee and to another;
-    when the callee accepts, the setup must go to the caller, and nothing of it to the newcomer.
+    """A third party offers a call with the call_id of a Ringing call, to its callee and to another.
+
+    When the callee accepts, the setup must go to the caller, and nothing of it to the newcomer.
     """
     alice, bob, carol, dave = await stage.register_all("alice", "bob", "carol", "dave")
     call_id = await stage.place(alice, bob)
@@ -226,3 +230,230 @@ async def test_a_call_id_is_free_after_the_end(stage: Stage) -> None:
     mark = bob.mark()
     alice.send(alice.identity.offer(bob.identity.fingerprint, call_id))
     await stage.expects(bob, "DirectCallOffer", since=mark, call_id=call_id)
+
+
+@check("CALL-18")
+async def test_an_accepting_answer_is_forwarded(stage: Stage) -> None:
+    """The callee accepts, trusting and not; the answer must reach the caller with its choice."""
+    for mode in ("AcceptTrusted", "AcceptGeneric"):
+        alice, bob = await stage.register_all(f"alice {mode}", f"bob {mode}")
+        call_id = await stage.place(alice, bob)
+        bob.send(identity.answer(call_id, mode))
+        await stage.expects(alice, "DirectCallAnswer", call_id=call_id, accept_mode=mode)
+
+
+@check("CALL-19")
+async def test_the_setup_follows_the_answer(stage: Stage) -> None:
+    """The callee accepts; on the caller's connection CallSetup must be the next message after the answer."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.place(alice, bob)
+    bob.send(identity.answer(call_id))
+    await stage.needs(alice, "DirectCallAnswer", call_id=call_id)
+    await stage.find(alice, "CallSetup", call_id=call_id)
+    names = [one.name for one in alice.inbox]
+    after = names[names.index("DirectCallAnswer") + 1 :][:1]
+    assert after == ["CallSetup"], f"after the answer came {after or 'nothing'}"
+
+
+@check("CALL-20")
+async def test_the_callee_is_set_up(stage: Stage) -> None:
+    """The callee accepts; CallSetup must reach it."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.place(alice, bob)
+    bob.send(identity.answer(call_id))
+    await stage.expects(bob, "CallSetup", call_id=call_id)
+
+
+async def _setups(stage: Stage) -> list[dict[str, Any]]:
+    """Return what every CallSetup of a call says; raises Untestable when there is none."""
+    alice, bob = await stage.register_all("alice", "bob")
+    await stage.set_up(alice, bob)
+    setups = [one.body for party in (alice, bob) for one in party.heard("CallSetup")]
+    if not setups:
+        message = "no CallSetup arrived"
+        raise Untestable(message)
+    return setups
+
+
+@check("CALL-21")
+async def test_the_room_is_named_for_the_call(stage: Stage) -> None:
+    """A call is set up; the room of every CallSetup must be `call-` and the call_id."""
+    for setup in await _setups(stage):
+        expected, actual = f"call-{setup.get('call_id')}", setup.get("room")
+        assert expected == actual, f"the room is {actual!r} and not {expected!r}"
+
+
+@check("CALL-22")
+async def test_the_setup_names_the_relay(stage: Stage) -> None:
+    """A call is set up; relay_addr of every CallSetup must be the address the relay was told to name."""
+    for setup in await _setups(stage):
+        expected, actual = stage.relay.advertise, setup.get("relay_addr")
+        assert expected == actual, f"relay_addr is {actual!r}; the relay is reached at {expected!r}"
+
+
+@check("CALL-23")
+async def test_a_caller_does_not_answer(stage: Stage) -> None:
+    """The caller accepts and rejects its own call; nothing may follow, and the call must go on ringing."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    for mode in ("AcceptTrusted", "Reject"):
+        alice.send(identity.answer(call_id, mode))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-24")
+async def test_a_third_party_does_not_answer(stage: Stage) -> None:
+    """A third party accepts and rejects a Ringing call; the parties must hear nothing of it."""
+    alice, bob, carol = await stage.register_all("alice", "bob", "carol")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    for mode in ("AcceptTrusted", "Reject"):
+        carol.send(identity.answer(call_id, mode))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-25")
+async def test_a_second_answer_is_ignored(stage: Stage) -> None:
+    """The callee of an Active call answers it again, both ways; nothing may follow, the call must live."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.set_up(alice, bob)
+    since = stage.marks()
+    for mode in ("AcceptGeneric", "Reject"):
+        bob.send(identity.answer(call_id, mode))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_active(alice, bob, call_id), "the call ended"
+
+
+@check("CALL-26")
+async def test_an_answer_to_no_call_is_ignored(stage: Stage) -> None:
+    """A client answers a call that does not exist; nothing may come back."""
+    alice = await stage.register("alice")
+    since = stage.marks()
+    for mode in ("AcceptTrusted", "Reject"):
+        alice.send(identity.answer(stage.call_id(), mode))
+    await stage.expects_nothing(alice, since=since)
+
+
+@check("CALL-27")
+async def test_a_large_answer_is_ignored(stage: Stage) -> None:
+    """The callee accepts with more than 16,384 bytes; nothing may follow, and the call must go on ringing."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    answer = identity.answer(call_id)
+    answer["DirectCallAnswer"]["later"] = "x" * (LARGE + 1 - len(codec.payload(answer)))
+    bob.send(answer)
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-28")
+async def test_a_rejection_is_told_as_declined(stage: Stage) -> None:
+    """The callee rejects; Hangup{Declined} must reach the caller."""
+    alice, bob = await stage.register_all("alice", "bob")
+    bob.send(identity.answer(await stage.place(alice, bob), "Reject"))
+    await stage.expects(alice, "Hangup", reason="Declined")
+
+
+@check("CALL-29")
+async def test_a_rejecting_answer_is_not_forwarded(stage: Stage) -> None:
+    """The callee rejects; no DirectCallAnswer may reach the caller."""
+    alice, bob = await stage.register_all("alice", "bob")
+    bob.send(identity.answer(await stage.place(alice, bob), "Reject"))
+    await stage.settle()
+    assert not alice.heard("DirectCallAnswer"), "the rejecting answer was forwarded"
+
+
+@check("CALL-30")
+async def test_a_hangup_is_forwarded(stage: Stage) -> None:
+    """Each party ends a Ringing and an Active call; the Hangup must reach the other with its reason."""
+    alice, bob = await stage.register_all("alice", "bob")
+    for one, other in ((alice, bob), (bob, alice)):
+        for reach in (stage.place, stage.set_up):
+            for reason in ("Normal", "Error"):
+                await reach(alice, bob)
+                mark = other.mark()
+                one.send(identity.hangup(reason))
+                await stage.expects(other, "Hangup", since=mark, reason=reason)
+
+
+@check("CALL-31")
+async def test_who_ends_a_call_is_told_nothing(stage: Stage) -> None:
+    """The caller hangs up, the callee hangs up, the callee rejects; no Hangup may come back."""
+    alice, bob = await stage.register_all("alice", "bob")
+    for one in (alice, bob):
+        await stage.set_up(alice, bob)
+        mark = one.mark()
+        one.send(identity.hangup())
+        await stage.settle()
+        assert not one.heard("Hangup", mark), f"{one.name} hung up and received a Hangup"
+    call_id = await stage.place(alice, bob)
+    mark = bob.mark()
+    bob.send(identity.answer(call_id, "Reject"))
+    await stage.settle()
+    assert not bob.heard("Hangup", mark), "the callee rejected and received a Hangup"
+
+
+@check("CALL-32")
+async def test_a_hangup_ends_every_call(stage: Stage) -> None:
+    """A client with one Ringing call, one Active call and one it is called in hangs up.
+
+    Hangup must reach the other party of each.
+    """
+    alice, *others = await stage.register_all("alice", "bob", "carol", "dave")
+    bob, carol, dave = others
+    await stage.place(alice, bob)
+    await stage.set_up(alice, carol)
+    await stage.place(dave, alice)
+    marks = stage.marks()
+    alice.send(identity.hangup())
+    await stage.settle()
+    told = [one.name for one in others if one.heard("Hangup", marks[one])]
+    if not told:
+        message = "no Hangup was forwarded at all (CALL-30)"
+        raise Untestable(message)
+    assert told == ["bob", "carol", "dave"], f"of three calls the Hangup ended those of {told}"
+
+
+@check("CALL-33")
+async def test_a_third_party_does_not_hang_up(stage: Stage) -> None:
+    """A third party sends Hangup, naming no call and naming a Ringing one; the parties must hear nothing."""
+    alice, bob, carol = await stage.register_all("alice", "bob", "carol")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    carol.send(identity.hangup())
+    carol.send(identity.hangup(call_id=call_id))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-34")
+async def test_a_lost_party_ends_its_calls(stage: Stage) -> None:
+    """A party of a Ringing and one of an Active call close their connections.
+
+    Hangup{Normal} must reach the others.
+    """
+    alice, bob, carol, dave = await stage.register_all("alice", "bob", "carol", "dave")
+    await stage.place(alice, bob)
+    await stage.set_up(carol, dave)
+    alice.leave()
+    dave.leave()
+    for left in (bob, carol):
+        await stage.expects(left, "Hangup", reason="Normal", within=2.5)
+
+
+@check(TABLE)
+async def test_the_whole_table(stage: Stage) -> None:
+    """Every event in every state by every sender; each must have what the table says and nothing else."""
+    cells = model.cells()
+    shares = [cells[first :: model.AT_ONCE] for first in range(model.AT_ONCE)]
+    troupes = [model.Troupe(stage, number) for number in range(model.AT_ONCE)]
+    told = await asyncio.gather(*(one.play(share) for one, share in zip(troupes, shares, strict=True)))
+    faults = [fault for those in told for fault in those]
+    if faults:
+        more = f"; {len(faults) - 1} more of {len(cells)} cells differ" if len(faults) > 1 else ""
+        message = f"{'; '.join(faults[:8])}{more}"
+        raise Deviation(message)

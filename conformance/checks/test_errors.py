@@ -34,8 +34,9 @@ async def test_every_close_has_a_reason(stage: Stage) -> None:
 
 @check("ERR-2", needs=("MEDIA-1",))
 async def test_a_bad_message_does_not_end_media(stage: Stage) -> None:
-    """Malformed, unknown and refused messages and cut frames arrive on a media connection; it must stay
-    open and carry media.
+    """Malformed, unknown and refused messages and cut frames arrive on a media connection.
+
+    It must stay open and carry media.
     """
     alice, bob = await stage.register_all("alice", "bob")
     _, at_alice, at_bob = await stage.meet(alice, bob)
@@ -52,7 +53,7 @@ async def test_a_bad_message_does_not_end_media(stage: Stage) -> None:
 
 @check("ERR-3")
 async def test_a_flood_of_bad_messages_is_closed(stage: Stage) -> None:
-    """More bad messages and frames than the limit are sent; the connection must be closed with BAD_MESSAGES."""
+    """More bad messages than the limit are sent; the connection must be closed with BAD_MESSAGES."""
     alice = await stage.register("alice")
     for number in range(int(stage.relay.limits["bad_messages"]) + 4):
         bad = (b"{", b'{"Nonsense":{}}', b'{"Ping":{}}')[number % 3]
@@ -118,14 +119,16 @@ async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
 
 @check("ERR-6", variant="stopped", last=True)
 async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
-    """A relay is stopped; every signal connection must be closed with SHUTDOWN, and the media connection
-    with that or, because its call ends as well (MEDIA-14), with CALL_ENDED.
+    """A relay is stopped.
+
+    Every signal connection must be closed with SHUTDOWN, and the media connection with that or, because
+    its call ends as well (MEDIA-14), with CALL_ENDED.
     """
     ending = await _stop(stage)
     for one in ending.signals:
         await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
     closed = await stage.close_of(ending.media, 0.1)
     allowed = (CODES["SHUTDOWN"], CODES["CALL_ENDED"])
-    assert closed and closed.application and closed.code in allowed, (
-        f"the media connection ended with {closed}"
-    )
+    assert closed is not None, "the media connection is still open"
+    assert closed.application, f"the media connection ended with {closed}"
+    assert closed.code in allowed, f"the media connection ended with {closed}"

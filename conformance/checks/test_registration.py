@@ -168,8 +168,9 @@ async def test_the_newest_connection_gets_the_call(stage: Stage) -> None:
 
 @check("REG-13")
 async def test_the_end_of_a_replaced_connection_changes_nothing(stage: Stage) -> None:
-    """A called client registers again and its old connection ends; its call and its registration must
-    survive that.
+    """A called client registers again and its old connection ends.
+
+    Its call and its registration must survive that.
     """
     alice, old = await stage.register_all("alice", "bob")
     await stage.place(alice, old)
@@ -185,8 +186,9 @@ async def test_the_end_of_a_replaced_connection_changes_nothing(stage: Stage) ->
 
 @check("REG-14", variant="open")
 async def test_an_unsigned_registration_takes_nothing_over(stage: Stage) -> None:
-    """Under the policy `open` somebody registers a signed client's key without a signature; it must be
-    refused, and the client must stay.
+    """Under the policy `open` somebody registers a signed client's key without a signature.
+
+    It must be refused, and the client must stay.
     """
     bob = await stage.register("bob")
     assert not await _accepted(stage, "bob again", b""), "the unsigned registration succeeded"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from conformance import identity
 from conformance.checking import check
 from conformance.codec import Message
@@ -34,17 +36,18 @@ async def _moved(stage: Stage, parties: tuple[Puppet, Puppet], third: Puppet, me
 
 @check("SEC-3")
 async def test_a_body_does_not_say_who_sent_it(stage: Stage) -> None:
-    """A third party answers and hangs up with the key and fingerprint of a party; the parties must hear
-    nothing of it.
+    """A third party answers and hangs up with the key and fingerprint of a party.
+
+    The parties must hear nothing of it.
     """
     alice, bob, carol = await stage.register_all("alice", "bob", "carol")
     call_id = await stage.place(alice, bob)
-    names = {
+    names: dict[str, Any] = {
         "fingerprint": bob.identity.fingerprint,
         "callee_fingerprint": bob.identity.fingerprint,
         "caller_fingerprint": alice.identity.fingerprint,
     }
-    key = {"identity_pub": [*bob.identity.public]}
+    key: dict[str, Any] = {"identity_pub": [*bob.identity.public]}
     for plain, named in (
         (identity.answer(call_id), identity.answer(call_id, **names, **key)),
         (identity.hangup(), identity.hangup(call_id=call_id, **names, **key)),

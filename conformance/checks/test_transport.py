@@ -53,8 +53,9 @@ async def test_an_unfinished_handshake_delays_nobody(stage: Stage) -> None:
 
 @check("TRANS-5", variant="open", last=True)
 async def test_a_connection_too_many_is_closed(stage: Stage) -> None:
-    """Connections are opened until one more is open than the limit allows; it must be closed with
-    TOO_MANY_CONNECTIONS.
+    """Connections are opened until one more is open than the limit allows.
+
+    It must be closed with TOO_MANY_CONNECTIONS.
     """
     limit = int(stage.relay.limits["connections"])
     if limit > MANY:
@@ -79,7 +80,7 @@ async def test_server_names_are_read_without_case(stage: Stage) -> None:
         puppet = await stage.dial(f"alice at {name}", name)
         puppet.send(puppet.identity.registration())
         puppet.send(identity.ping(1))
-        await stage.until(lambda: bool(puppet.inbox) or bool(puppet.closed), 1.0)
+        await stage.until(lambda puppet=puppet: bool(puppet.inbox) or bool(puppet.closed), 1.0)
         assert puppet.inbox, f"a connection to {name} is not served: {puppet.closed or 'nothing arrives'}"
 
 
@@ -100,22 +101,24 @@ async def test_ping_is_closed_normally(stage: Stage) -> None:
 
 @check("TRANS-9")
 async def test_every_message_has_a_stream_of_its_own(stage: Stage) -> None:
-    """A call is placed, accepted and ended; every message of the relay must come alone on a new
-    bidirectional stream that the relay ends.
+    """A call is placed, accepted and ended.
+
+    Every message of the relay must come alone on a new bidirectional stream that the relay ends.
     """
     alice, bob = await stage.register_all("alice", "bob")
     await stage.set_up(alice, bob)
     bob.send(identity.hangup())
     await stage.settle()
-    regular = await stage.until(lambda: not [*alice.irregular_streams(), *bob.irregular_streams()], 1.0)
-    faults = [*alice.irregular_streams(), *bob.irregular_streams()]
+    regular = await stage.until(lambda: not [*alice.streams.irregular(), *bob.streams.irregular()], 1.0)
+    faults = [*alice.streams.irregular(), *bob.streams.irregular()]
     assert regular, f"{faults[0]}, and {len(faults) - 1} more like it"
 
 
 @check("TRANS-10")
 async def test_messages_are_handled_in_the_order_of_their_streams(stage: Stage) -> None:
-    """The end of a Ping is held back while another goes out on a later stream; the Pong of the
-    earlier stream must come first.
+    """The end of a Ping is held back while another goes out on a later stream.
+
+    The Pong of the earlier stream must come first.
     """
     alice = await stage.register("alice")
     early = codec.encode(identity.ping(1))
@@ -133,8 +136,9 @@ async def test_messages_are_handled_in_the_order_of_their_streams(stage: Stage) 
 
 @check("TRANS-11")
 async def test_the_relay_ends_its_half_of_every_stream(stage: Stage) -> None:
-    """Messages that are answered, acted on, ignored and bad are sent, each on a stream of its own;
-    the relay must end its half of every one.
+    """Messages that are answered, acted on, ignored and bad are sent, each on a stream of its own.
+
+    The relay must end its half of every one.
     """
     alice, _ = await stage.register_all("alice", "bob")
     sent = [alice.send(identity.ping(n)) for n in (1, 2)]
@@ -143,15 +147,16 @@ async def test_the_relay_ends_its_half_of_every_stream(stage: Stage) -> None:
     sent.append(alice.send({"Nonsense": {}}))
     sent.append(alice.send_bytes(codec.frame(b"{")))
     await stage.settle(alice)
-    done = await stage.until(lambda: set(sent) <= alice.ended | alice.reset, 1.0)
-    left = sorted(set(sent) - alice.ended - alice.reset)
+    done = await stage.until(lambda: set(sent) <= alice.streams.ended | alice.reset, 1.0)
+    left = sorted(set(sent) - alice.streams.ended - alice.reset)
     assert done, f"the relay does not end its half of the streams {left}"
 
 
 @check("TRANS-12")
 async def test_bytes_behind_the_first_frame_are_discarded(stage: Stage) -> None:
-    """Two Pings are sent as two frames of one stream, at once and in pieces; only the first of each
-    stream may be answered.
+    """Two Pings are sent as two frames of one stream, at once and in pieces.
+
+    Only the first of each stream may be answered.
     """
     alice = await stage.register("alice")
     alice.send_bytes(codec.encode(identity.ping(1)) + codec.encode(identity.ping(2)))
@@ -168,20 +173,16 @@ async def test_a_whole_frame_does_not_wait_for_the_end(stage: Stage) -> None:
     """A Ping is sent and its stream is left open; the Pong must come all the same."""
     alice = await stage.register("alice")
     stream = alice.send_bytes(codec.encode(identity.ping(1)), fin=False)
-    came = await stage.until(lambda: bool(_own(alice.heard("Pong"))), 0.5)
+    came = await stage.until(lambda: bool(alice.heard("Pong")[1:]), 0.5)
     alice.send_bytes(b"", stream=stream)
     assert came, "a whole frame has no effect while its stream is open"
 
 
-def _own(pongs: list[object]) -> list[object]:
-    """The first Pong answers the fence of the registration."""
-    return pongs[1:]
-
-
 @check("TRANS-14", variant="quick")
 async def test_a_stalled_stream_is_reset(stage: Stage) -> None:
-    """A frame is begun and never completed, and a Ping follows; the stream must be reset and the Ping
-    answered once the time for a frame is over.
+    """A frame is begun and never completed, and a Ping follows.
+
+    The stream must be reset and the Ping answered once the time for a frame is over.
     """
     alice = await stage.register("alice")
     stalled = alice.send_bytes(b"\0\0\0\x10{", fin=False)

@@ -53,7 +53,7 @@ async def test_a_frame_too_long_costs_its_stream_only(stage: Stage) -> None:
 
 @check("WIRE-3")
 async def test_a_frame_cut_short_costs_its_message_only(stage: Stage) -> None:
-    """Streams end and are reset in the length, before the payload and in it; the connection must be served."""
+    """Streams end and are reset before their frame is whole; the connection must be served."""
     alice = await stage.register("alice")
     whole = codec.encode(identity.ping(1))
     for cut in (0, 2, 4, 9):
@@ -90,8 +90,9 @@ MALFORMED: dict[str, bytes] = {
 
 @check("WIRE-4")
 async def test_malformed_payloads_are_ignored(stage: Stage) -> None:
-    """Pings that are malformed in one way each, and an empty payload, are sent; none may be answered,
-    and the connection must stay.
+    """Pings that are malformed in one way each, and an empty payload, are sent.
+
+    None may be answered, and the connection must stay.
     """
     alice = await stage.register("alice")
     alice.send_bytes(codec.frame(b""))
@@ -233,8 +234,9 @@ async def test_order_and_white_space_are_free(stage: Stage) -> None:
 
 @check("WIRE-10")
 async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
-    """A refusal, a call with media, and a rejected call make the relay say all it has to say; every
-    message must pass the emit view.
+    """A refusal, a call with media, and a rejected call make the relay say all it has to say.
+
+    Every message must pass the emit view.
     """
     alice, bob = await stage.register_all("alice", "bob")
     eve = await stage.dial("eve")
@@ -284,8 +286,9 @@ def _unchanged(sent: dict[str, Any], received: dict[str, Any]) -> None:
 
 @check("WIRE-12")
 async def test_large_integers_are_forwarded_exactly(stage: Stage) -> None:
-    """Integers at the ends of 64 bits, and beyond the precision of a double, are sent in unknown members
-    of an offer; they must arrive as they are.
+    """Integers of 64 bits, beyond the precision of a double, are sent in unknown members of an offer.
+
+    They must arrive as they are.
     """
     alice, bob = await stage.register_all("alice", "bob")
     numbers = [-(1 << 63), (1 << 64) - 1, (1 << 53) + 1, -(1 << 53) - 1, (1 << 63) + 1]

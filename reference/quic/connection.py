@@ -55,7 +55,7 @@ class Connection(QuicConnection):
         super()._initialize(peer_cid)
         if self._is_client:
             return
-        inner = self.tls._server_handle_hello  # noqa: SLF001
+        inner = tls.Context._server_handle_hello  # noqa: SLF001 - bound, it would be a circle
 
         def handle_hello(hello: Buffer, *rest: Buffer) -> None:
             start = hello.tell()
@@ -65,7 +65,7 @@ class Connection(QuicConnection):
                 self.sni, self.hello_seen = normalise_name(name), True
             except ValueError as error:
                 raise tls.AlertIllegalParameter(str(error)) from error
-            inner(hello, *rest)
+            inner(self.tls, hello, *rest)
 
         self.tls._server_handle_hello = handle_hello  # type: ignore[method-assign,assignment] # noqa: SLF001
 
@@ -121,11 +121,24 @@ class Connection(QuicConnection):
         room = self._max_datagram_size - _PACKET_OVERHEAD - len(self._peer_cid.cid)
         return min(room, (self._remote_max_datagram_frame_size or 0) - 3)
 
+    @property
+    def datagrams_full(self) -> bool:
+        """Tell whether the next datagram takes the place of the oldest that waits."""
+        return len(self._datagrams_pending) == self._datagrams_pending.maxlen
+
     def push_datagram(self, data: bytes) -> bool:
         """Queue one datagram of at most `largest_datagram`; tell whether the oldest was dropped."""
-        full = len(self._datagrams_pending) == self._datagrams_pending.maxlen
+        full = self.datagrams_full
         self.send_datagram_frame(data)
         return full
+
+    def dissolve(self) -> None:
+        """Let go of everything; nothing else may be called from now on.
+
+        The stack's objects refer to each other in circles. Left to themselves they stay in memory until
+        Python looks for circles, which it does the more rarely the more connections there are.
+        """
+        self.__dict__.clear()
 
     def lift_pacing(self) -> None:
         """Let the next packets go as fast as the congestion window lets them."""

@@ -39,7 +39,7 @@ def main() -> int:
         case [rule, *options] if rule in RELAY_MUTANTS:
             RELAY_MUTANTS[rule].apply()
             sys.argv[1:] = options
-            relay.run()
+            relay.app()
             return 0
     print(f"tests.mutants: no such mutant: {' '.join(sys.argv[1:])!r}", file=sys.stderr)  # noqa: T201
     return 2

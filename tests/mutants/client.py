@@ -17,7 +17,7 @@ from reference.core.client import ClientCore
 from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
 from reference.core.errors import CloseCode
 from reference.core.line import Account, Alarm, Answer, Cue, Leg, Line
-from reference.core.media import Header, Sender
+from reference.core.media import Header
 from reference.core.telephone import Telephone
 from reference.core.timers import Timers
 from tests.world import World
@@ -46,7 +46,7 @@ class ClientMutant(ClientCore):
 
 
 class AsksFirst(ClientMutant):
-    """sends a Ping before its registration"""  # noqa: D403 - a title in a list
+    """Sends a Ping before its registration."""
 
     id = "REG-1"
 
@@ -54,11 +54,11 @@ class AsksFirst(ClientMutant):
         """Ask before it is known who asks."""
         hello = super().connected(leg, fingerprint)
         ping: list[Effect] = [Send(leg, messages.Ping(timestamp_ms=0))]
-        return ping + hello if leg is Leg.SIGNAL else hello
+        return ping + hello if leg is Leg.SIGNAL and not self.stopped else hello
 
 
 class ComesBack(ClientMutant):
-    """connects again after it was replaced"""  # noqa: D403 - as above
+    """Connects again after it was replaced."""
 
     id = "REG-15"
 
@@ -68,7 +68,7 @@ class ComesBack(ClientMutant):
 
 
 class Impatient(ClientMutant):
-    """waits one second between its attempts, however many have failed"""  # noqa: D403 - as above
+    """Waits one second between its attempts, however many have failed."""
 
     id = "REG-16"
 
@@ -88,7 +88,7 @@ class FollowsAnySetup(Telephone):
 
 
 class NoConsent(ClientMutant):
-    """acts on any CallSetup"""  # noqa: D403 - as above
+    """Acts on any CallSetup."""
 
     id = "CALL-35"
     telephone_kind = FollowsAnySetup
@@ -111,14 +111,14 @@ class Counting(Telephone):
 
 
 class CountsItsCalls(ClientMutant):
-    """counts its call_ids up"""  # noqa: D403 - as above
+    """Counts its call_ids up."""
 
     id = "CALL-36"
     telephone_kind = Counting
 
 
 class TalksOn(ClientMutant):
-    """goes on talking after a Hangup"""  # noqa: D403 - as above
+    """Goes on talking after a Hangup."""
 
     id = "CALL-37"
 
@@ -138,7 +138,7 @@ class EndsMediaFirst(Telephone):
 
 
 class SilentEnd(ClientMutant):
-    """ends its media before it sends Hangup"""  # noqa: D403 - as above
+    """Ends its media before it sends Hangup."""
 
     id = "CALL-38"
     telephone_kind = EndsMediaFirst
@@ -153,7 +153,7 @@ class AcceptsAlone(Telephone):
 
 
 class NoDecision(ClientMutant):
-    """accepts a call that nobody decided about"""  # noqa: D403 - as above
+    """Accepts a call that nobody decided about."""
 
     id = "CALL-39"
     telephone_kind = AcceptsAlone
@@ -170,7 +170,7 @@ class StandsStill(Telephone):
 
 
 class OneNumber(ClientMutant):
-    """gives every datagram the same sequence number"""  # noqa: D403 - as above
+    """Gives every datagram the same sequence number."""
 
     id = "MEDIA-26"
     telephone_kind = StandsStill
@@ -185,18 +185,10 @@ class SkipsSilence(Telephone):
 
 
 class TimelessSilence(ClientMutant):
-    """does not advance the timestamp for frames that it does not send"""  # noqa: D403 - as above
+    """Does not advance the timestamp for frames that it does not send."""
 
     id = "MEDIA-27"
     telephone_kind = SkipsSilence
-
-
-class WideSender(Sender):
-    """The sender of AnySize."""
-
-    def datagram(self, payload: bytes) -> bytes:
-        """Number a payload of any size."""
-        return super().datagram(b"") + payload
 
 
 class SendsAnySize(Telephone):
@@ -204,13 +196,13 @@ class SendsAnySize(Telephone):
 
     def speak(self, payload: bytes | None) -> list[Effect]:
         """Send whatever comes."""
-        if self.call is not None:
-            self.call.sender.__class__ = WideSender
-        return super().speak(payload)
+        if self.call is None or self.call.line is not Line.TALKING or payload is None:
+            return super().speak(payload)
+        return [SendDatagram(Leg.MEDIA, self.call.sender.datagram(b"") + payload)]
 
 
 class AnySize(ClientMutant):
-    """sends datagrams of any size"""  # noqa: D403 - as above
+    """Sends datagrams of any size."""
 
     id = "MEDIA-28"
     telephone_kind = SendsAnySize
@@ -228,7 +220,7 @@ class SpeaksEarly(Telephone):
 
 
 class NoIntroduction(ClientMutant):
-    """sends media before its CallOffer"""  # noqa: D403 - as above
+    """Sends media before its CallOffer."""
 
     id = "MEDIA-29"
     telephone_kind = SpeaksEarly
@@ -246,14 +238,14 @@ class BelievesAnyAnswer(Telephone):
 
 
 class AnySignature(ClientMutant):
-    """stays in the room whatever the signature of the CallAnswer"""  # noqa: D403 - as above
+    """Stays in the room whatever the signature of the CallAnswer."""
 
     id = "MEDIA-30"
     telephone_kind = BelievesAnyAnswer
 
 
 class NoPin(ClientMutant):
-    """registers at any relay"""  # noqa: D403 - as above
+    """Registers at any relay."""
 
     id = "SEC-2"
 

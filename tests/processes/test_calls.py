@@ -1,0 +1,158 @@
+"""Calls between real processes, and what becomes of them when a process dies."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reference.core.addresses import parse_address
+from tests.processes.conftest import QUICK, TONE, TRUSTED, becomes, forwarded, fresh, named, pinged, tables
+from tools.demo import Flow, call_through_the_relay
+from tools.processes import GUARD, Process, Troupe, troupe
+
+
+class Company:
+    """A relay, and a callee who takes every call; the callers come and go."""
+
+    def __init__(self, cast: Troupe) -> None:
+        """Start both and note what the tables hold while nobody calls."""
+        self.cast = cast
+        self.relay = cast.relay(*QUICK)
+        self.address: str = self.relay.ready()["addr"]
+        (self.callee_name,) = named(cast, "callee")
+        self.callee = cast.client("callee", "listen", self.address, *TRUSTED)
+        self.callee.event("registered")
+        self.quiet = tables(self.relay)
+
+    def call(self, name: str, *arguments: object, talks: int) -> Process:
+        """Start a caller and wait until both talk; it is the callee's `talks`th call."""
+        named(self.cast, name)
+        caller = self.cast.client(name, "call", self.address, self.callee_name, *TONE, *arguments)
+        caller.event("talking")
+        self.callee.event("talking", talks)
+        return caller
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """Give the tests of this file one relay and one callee."""
+    with troupe(tmp_path_factory.mktemp("company")) as cast:
+        yield Company(cast)
+
+
+def test_the_demo_is_true(tmp_path: Path) -> None:
+    """The demo's call ends well on all sides, every packet arrives and both recordings match."""
+    with troupe(tmp_path) as cast:
+        scene = call_through_the_relay(cast, lambda _: None)
+    assert [] == scene.faults
+    assert [] == [fault for one in scene.flows for fault in one.faults()]
+    assert {"caller", "relay", "callee"} == {who for _, who, _ in scene.moments}
+
+
+def test_the_demo_can_fail() -> None:
+    """Nothing sent, a packet that did not arrive and another recording are each a sentence."""
+    assert ["a: 0 of 0 packets arrived, 0 were lost"] == list(Flow("a", 0, 0, 0, 0.9).faults())
+    assert ["a: 1 of 2 packets arrived, 1 were lost"] == list(Flow("a", 2, 1, 1, 0.9).faults())
+    assert ["a: the recording is not what was said: 0.899 of 0.9"] == list(Flow("a", 2, 2, 0, 0.899).faults())
+
+
+def test_garbage_does_not_touch_a_call(company: Company) -> None:
+    """While packets of any content fall on the relay's port, a call goes on until ctrl-C hangs it up."""
+    before = len(company.callee.events())
+    caller = company.call("patient", talks=len(calls_of(company)) + 1)
+    throw_garbage(parse_address(company.address))
+    assert 0 == pinged(company.relay)
+    since, until = forwarded(company.relay), time.monotonic() + GUARD
+    while forwarded(company.relay) < since + 50 and time.monotonic() < until:
+        pinged(company.relay)
+    assert since + 50 <= forwarded(company.relay)
+    caller.send(signal.SIGINT)
+    assert 0 == caller.end()
+    assert "hung up" == caller.event("ended")["reason"]
+    assert "Normal" == company.callee.event("ended", len(calls_of(company)))["reason"]
+    told = [*caller.events(), *company.callee.events()[before:]]
+    gone = [one["reason"] for one in told if one["event"] in {"media lost", "offline"}]
+    assert [] == [one for one in told if one["event"] == "error"]
+    assert set() == set(gone) - {"call ended"}  # the room may be closed before the hangup is heard
+    assert company.quiet == becomes(company.relay, company.quiet)
+
+
+def calls_of(company: Company) -> list[str]:
+    """Return the call_ids that the callee has been told of."""
+    return [one["call_id"] for one in company.callee.events() if one["event"] == "incoming"]
+
+
+def throw_garbage(address: tuple[str, int]) -> None:
+    """Send 300 packets: random bytes, and random bytes behind the first byte of every kind of QUIC packet."""
+    dice = random.Random(4433)
+    version_one = b"\x00\x00\x00\x01"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(100):
+            noise = dice.randbytes(dice.choice((0, 1, 20, 40)))
+            long_header = bytes([0xC0 | dice.randrange(64)]) + version_one + dice.randbytes(60)
+            initial = bytes([0xC3]) + version_one + b"\x08" + dice.randbytes(1186)
+            for packet in (noise, long_header, initial if number % 10 == 0 else bytes([0x40]) + noise):
+                sender.sendto(packet, address)
+
+
+def test_a_killed_caller(company: Company) -> None:
+    """When the caller is killed, the callee is told, and the relay holds nothing of the call any more."""
+    calls = len(calls_of(company)) + 1
+    caller = company.call("victim", talks=calls)
+    during = tables(company.relay)
+    assert {"calls": 1, "rooms": 1} == {name: during[name] for name in ("calls", "rooms")}
+    caller.send(signal.SIGKILL)
+    assert -signal.SIGKILL == caller.end()
+    assert "Normal" == company.callee.event("ended", calls)["reason"]
+    assert company.quiet == becomes(company.relay, company.quiet)
+
+
+def test_a_relay_that_dies_and_comes_back(tmp_path: Path) -> None:
+    """When the relay is killed its clients say so; when it is back they register again, and a call is made.
+
+    Told to stop in the middle of that call, the relay ends it for both and leaves with status 0.
+    """
+    with troupe(fresh(tmp_path, "scene")) as cast:
+        impatient = ("--idle-timeout", 1)
+        relay = cast.relay()
+        address = relay.ready()["addr"]
+        callee_name, _ = named(cast, "callee", "caller")
+        callee = cast.client("callee", "listen", address, *TRUSTED, *impatient)
+        callee.event("registered")
+        first = cast.client("caller", "call", address, callee_name, *TONE, *impatient)
+        first.event("talking"), callee.event("talking")
+        relay.send(signal.SIGKILL)
+        relay.end()
+        for client in (first, callee):
+            assert "connection lost" == client.event("ended")["reason"]
+            client.event("offline")
+        relay = cast.relay(listen=address)
+        assert address == relay.ready()["addr"]
+        callee.event("registered", 2)
+        assert 1 == first.end()
+        second = cast.client("caller", "call", address, callee_name, *TONE, *impatient)
+        second.event("talking"), callee.event("talking", 2)
+        relay.send(signal.SIGTERM)
+        assert 0 == relay.end()
+        assert "stopped" == relay.logged()[-1]["event"]
+        assert callee.event("ended", 2)["reason"] == reason_told(callee)
+        assert second.event("ended")["reason"] == reason_told(second)
+        assert second.end() == (1 if reason_told(second) == "Error" else 0)
+        callee.send(signal.SIGINT)
+        assert 0 == callee.end()
+
+
+def reason_told(client: Process) -> str:
+    """Return how a client learns that its relay stops.
+
+    Hangup{Error} and the close of the media connection, "call ended", travel on connections of their own;
+    where the close is first, the client knows no better than that the call is over.
+    """
+    closed = [one for one in client.events() if one["event"] == "media lost"]
+    return "Normal" if [one for one in closed if one["reason"] == "call ended"] else "Error"

@@ -1,0 +1,49 @@
+"""Tests of the catalogue of checks: nothing is forgotten and nothing is counted twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance import model, spec
+from conformance.checking import TABLE, catalogue, selection
+from conformance.verdicts import UsageError
+
+
+def test_every_sentence_for_a_relay_has_a_check_or_a_reason() -> None:
+    """What a relay has to do is judged, or the chapter says why it cannot be."""
+    rules = spec.requirements().values()
+    expected = {one.id for one in rules if "relay" in one.roles and not one.check_reason}
+    assert expected == {one.id for one in catalogue()} - {TABLE}
+
+
+def test_every_check_has_a_name_of_its_own() -> None:
+    """Seeds and results go by the id and the name."""
+    names = [one.name for one in catalogue()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_what_a_check_needs_is_judged_before_it() -> None:
+    """A check that stands on another requirement comes behind its checks."""
+    order = [one.id for one in catalogue()]
+    for place, one in enumerate(catalogue()):
+        for needed in one.needs:
+            assert needed in order[:place], f"{one.name} comes before {needed}"
+
+
+def test_an_area_selects_its_ids() -> None:
+    """A selector is an id or an area."""
+    assert selection(["SEC", "CALL-3"], "0") == {"SEC-1", "SEC-3", "CALL-3"}
+
+
+@pytest.mark.parametrize("selector", ["CALL-none", "NOTHING", "MEDIA-25", "REG-1", "call-3"])
+def test_a_selector_that_selects_nothing_is_refused(selector: str) -> None:
+    """A misspelt id, one without a check and one of another role are told, never skipped."""
+    with pytest.raises(UsageError):
+        selection(["CALL-3", selector], "0")
+
+
+def test_every_row_of_the_table_that_a_party_can_cause_is_played() -> None:
+    """No row with a sender from outside is left out of the cells."""
+    played = {(cell.state, cell.event, cell.by) for cell in model.cells()}
+    rows = {(row.state, row.event, row.by) for row in spec.transitions() if row.by != "relay"}
+    assert rows - played == {("–", "offer", "caller")}, "the first offer begins every other cell"

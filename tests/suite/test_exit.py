@@ -1,0 +1,207 @@
+"""Tests of the command: liars for relays, exit statuses, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from _pytest.capture import CaptureResult
+
+from conformance import cli
+from conformance.verdicts import Exit
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 60
+READY = '{{"ready":{{"addr":"127.0.0.1:{}","tls_fingerprint":"","phase":"0"}}}}'
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command of the suite."""
+    return [sys.executable, "-m", "conformance", *arguments]
+
+
+def suite(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the suite to its end."""
+    return subprocess.run(  # noqa: S603 - our own command
+        command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, CaptureResult[str]]:
+    """Run the command in this process; return its status and what it said."""
+    monkeypatch.setattr(sys, "argv", ["conformance", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0), capsys.readouterr()
+
+
+def liar(tmp_path: Path, body: str) -> str:
+    """Return the target of a relay that does what `body` says."""
+    path = tmp_path / "liar.py"
+    path.write_text(f"import sys, time, signal\n{body}\n", encoding="utf-8")
+    return f"exec:{sys.executable} {path}"
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what was complained of: it has to be one line."""
+    lines = done.stderr.strip().splitlines()
+    assert 1 == len(lines), done.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def silent() -> socket.socket:
+    """A UDP socket that answers nothing."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    made.settimeout(LIMIT)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("sys.exit('out of order')", "out of order"),
+        ("print('hello', flush=True); signal.pause()", "'hello"),
+        ('print(\'{"ready":{"addr":"nowhere"}}\', flush=True); signal.pause()', "makes no sense"),
+        ("print('{\"ready\":[]}', flush=True); signal.pause()", "ready line"),
+        ("signal.pause()", "no ready line"),
+    ],
+    ids=["crashes", "talks", "has no address", "is no object", "hangs"],
+)
+def test_a_relay_that_does_not_get_ready_broke_the_protocol(tmp_path: Path, body: str, words: str) -> None:
+    """A liar that crashes, talks or hangs before its ready line is at fault: exit 4 and one sentence."""
+    done = suite("run", "--target", liar(tmp_path, body), "--only", "TRANS-2", "--slow", "0.1")
+    assert Exit.BROKE_PROTOCOL == done.returncode
+    assert words in sentence(done)
+
+
+def test_a_relay_that_dies_in_the_middle_broke_the_protocol(tmp_path: Path) -> None:
+    """A liar that announces itself and dies is at fault, and what was judged is kept, marked incomplete."""
+    target = liar(tmp_path, f"print('{READY.format(9)}', flush=True); sys.exit(3)")
+    done = suite("run", "--target", target, "--only", "TRANS", "--slow", "0.1", "--out", str(tmp_path))
+    assert Exit.BROKE_PROTOCOL == done.returncode
+    assert "ended with status 3" in sentence(done)
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"] is False
+
+
+def test_a_relay_that_is_not_there_cannot_be_judged(silent: socket.socket) -> None:
+    """An address where nobody answers gives exit 3 and the sentence says what to do."""
+    with silent:
+        target = f"udp:127.0.0.1:{silent.getsockname()[1]}"
+        done = suite("run", "--target", target, "--only", "TRANS", "--slow", "0.1")
+    assert Exit.NOT_JUDGED == done.returncode
+    assert "start the relay" in sentence(done)
+
+
+def test_an_interrupted_run_keeps_its_results(tmp_path: Path, silent: socket.socket) -> None:
+    """Ctrl-C gives exit 3, one sentence, and results that say they are incomplete."""
+    arguments = ("run", "--target", f"udp:127.0.0.1:{silent.getsockname()[1]}", "--out", str(tmp_path))
+    with (
+        silent,
+        subprocess.Popen(  # noqa: S603 - our own command
+            command(*arguments), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process,
+    ):
+        silent.recv(2048)  # the suite knocks: it is in the middle of a check
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=LIMIT)
+    assert Exit.NOT_JUDGED == process.returncode
+    assert "interrupted" in complaint
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--target", "tcp:127.0.0.1:1"),
+        ("--target", "udp:127.0.0.1"),
+        ("--target", "udp:127.0.0.1:0"),
+        ("--target", "exec:"),
+        ("--target", "exec:'"),
+        ("--target", "ref:", "--only", "CALL-none"),
+        ("--target", "ref:", "--phase", "4"),
+        ("--target", "ref:", "--role", "client"),
+        ("--target", "ref:", "--timers", "lunch=3"),
+        ("--target", "ref:", "--known-failures", "nowhere.toml"),
+        ("--target", "ref:", "--out", "/dev/null/results"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_makes_no_sense_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """What the suite cannot act on gives exit 2 and one sentence, and nothing is started."""
+    status, said = here(monkeypatch, capsys, "run", *arguments)
+    assert Exit.USAGE == status
+    assert 1 == len(said.err.strip().splitlines())
+
+
+def test_a_command_that_is_not_there_cannot_be_judged() -> None:
+    """A target that cannot be started gives exit 3."""
+    done = suite("run", "--target", "exec:/nowhere/relay", "--only", "TRANS-2")
+    assert Exit.NOT_JUDGED == done.returncode
+    assert "cannot be started" in sentence(done)
+
+
+def test_the_reference_passes_and_is_stopped(tmp_path: Path) -> None:
+    """A good relay gives exit 0, and a known failure that it does not have is stale: exit 5."""
+    done = suite("run", "--target", "ref:", "--only", "TRANS-2", "--out", str(tmp_path))
+    assert (Exit.PASSED, "") == (done.returncode, done.stderr)
+    known = tmp_path / "known.toml"
+    known.write_text('[TRANS-2]\nreason = "x"\ncause = "y"\n', encoding="utf-8")
+    stale = suite("run", "--target", "ref:", "--only", "TRANS-2", "--known-failures", str(known))
+    assert Exit.STALE == stale.returncode
+    assert "TRANS-2 passes now" in sentence(stale)
+
+
+def test_pytest_judges_a_relay_too() -> None:
+    """`pytest --pyargs conformance --target …` reports a check as a test."""
+    arguments = [
+        "-m",
+        "pytest",
+        "-c",
+        "/dev/null",
+        "--pyargs",
+        "conformance",
+        "--target",
+        "ref:",
+        "-k",
+        "advertised",
+    ]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, *arguments, "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_explain_says_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence of the chapter and the text of the check stand in the explanation."""
+    status, said = here(monkeypatch, capsys, "explain", "CALL-3")
+    assert Exit.PASSED == status
+    assert "A relay MUST NOT send CallRinging before" in said.out
+    assert "grants no stream" in said.out
+
+
+def test_list_is_for_machines_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`list --json` gives every requirement with its level."""
+    _, said = here(monkeypatch, capsys, "list", "--json")
+    listed = json.loads(said.out)
+    assert {"id", "level", "sentence", "checked"} <= set(listed[0])

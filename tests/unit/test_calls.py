@@ -1,0 +1,291 @@
+"""The calls of a relay: the whole table from outside, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from reference.core.call import LIVE, By, Call, Event, State
+from reference.core.calls import Calls
+from reference.core.errors import HangupReason
+from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup
+from reference.core.sessions import SMALL_MESSAGE, Limits
+from tests.world import Puppet, World, identity, nothing_is_left, offer
+from tools.chapters import table
+
+CALL_ID = "c1"
+THIRD = "third"
+BY_RELAY = (Event.FLUSHED, Event.TIMEOUT, Event.SHUTDOWN)
+WRITTEN = {
+    (start, event, by): (to, to_caller, to_callee)
+    for start, event, by, to, to_caller, to_callee in table("call", "from", "event", "by", "to").rows
+}
+ACCEPT = DirectCallAnswer(call_id=CALL_ID, accept_mode=AcceptMode.ACCEPT_TRUSTED)
+REJECT = DirectCallAnswer(call_id=CALL_ID, accept_mode=AcceptMode.REJECT)
+HANGUP = Hangup(reason=HangupReason.BUSY)
+"""A reason that the relay itself does not use once a call is live."""
+
+PADDING = {"padding": "x" * SMALL_MESSAGE}
+TIMEOUT = 60.0
+
+
+class Stage:
+    """A world with a caller, a callee and a third party, and one call between the first two."""
+
+    def __init__(self, state: State | None, limits: Limits | None = None) -> None:
+        """Bring the call to a state."""
+        self.world = World(limits=limits)
+        self.parties = {name: self.world.puppet(name) for name in (By.CALLER, By.CALLEE, THIRD)}
+        self.caller, self.callee, self.third = self.parties.values()
+        self.offer = offer(self.caller.identity, self.callee.identity, CALL_ID)
+        self.call: Call | None = None
+        if state is None:
+            return
+        self.callee.link.granted = state is not State.PENDING
+        self.caller.says(self.offer)
+        self.call = self.calls.registry.get(CALL_ID)
+        if state is State.ACTIVE:
+            self.callee.says(ACCEPT)
+        elif state is State.ENDED:
+            self.callee.says(REJECT)
+
+    @property
+    def calls(self) -> Calls:
+        """Return the calls of the relay."""
+        return self.world.relay.calls
+
+    @property
+    def state(self) -> State:
+        """Return where the call stands; one that is not there has ended or has never been."""
+        live = self.calls.registry.get(CALL_ID)
+        return State.ENDED if live is None or live.state is None else live.state
+
+    def play(self, event: Event, by: str) -> dict[str, list[str]]:
+        """Let something happen; return what each party was told of it, in order."""
+        mark = len(self.world.journal)
+        self.perform(event, self.parties.get(by))
+        told: dict[str, list[str]] = {name: [] for name in self.parties}
+        for line in self.world.journal[mark:]:
+            name, said, what = line.partition(" <- relay ")
+            if said and what != "RegisterPresenceAck":
+                told[name].append(what)
+        return told
+
+    def perform(self, event: Event, party: Puppet | None) -> None:
+        """Do what an event is."""
+        relay, world = self.world.relay, self.world
+        if party is None:
+            match event:
+                case Event.FLUSHED:
+                    world.relay_does(relay.flushed(self.call))
+                case Event.TIMEOUT:
+                    world.advance(TIMEOUT)
+                case Event.SHUTDOWN:
+                    world.relay_does(relay.shutdown())
+            return
+        match event:
+            case Event.OFFER:
+                target = self.caller if party is self.callee else self.callee
+                party.says(offer(party.identity, target.identity, CALL_ID))
+            case Event.ACCEPT | Event.REJECT:
+                party.says(ACCEPT if event is Event.ACCEPT else REJECT)
+            case Event.HANGUP:
+                party.says(HANGUP)
+            case Event.LOSS:
+                party.leaves()
+            case Event.REGISTRATION:
+                again = world.puppet(party.name, registered=False)
+                again.link.granted = False
+                again.says(party.link.sent[0])  # type: ignore[arg-type]
+
+
+def cells() -> Iterator[tuple[State | None, Event, str]]:
+    """Yield every state, event and sender that can be played; an offer begins a call from no state."""
+    for state, event in itertools.product((None, *State), Event):
+        for by in (By.RELAY,) if event in BY_RELAY else (By.CALLER, By.CALLEE, THIRD):
+            if event is not Event.OFFER or by == By.CALLER or state in LIVE:
+                yield state, event, by
+
+
+def spelt(words: str) -> list[str]:
+    """Return a cell of the table as words; what is forwarded has the reason that was sent."""
+    return (
+        []
+        if words == "–"
+        else [word.replace("Hangup", "Hangup{Busy}", word == "Hangup") for word in words.split(", ")]
+    )
+
+
+@pytest.mark.parametrize(("state", "event", "by"), list(cells()), ids=str)
+def test_the_relay_does_what_the_table_says(state: State | None, event: Event, by: str) -> None:
+    """In every state, every event by everybody is told to whom the table says, and to nobody else."""
+    stage = Stage(state)
+    before = stage.state
+    told = stage.play(event, by)
+    start = None if state is State.ENDED and event is Event.OFFER else state
+    to, to_caller, to_callee = WRITTEN.get((str(start or "–"), str(event), by), (str(before), "–", "–"))
+    if start is None and event is Event.OFFER:  # nobody holds it back, so that flushed follows
+        to, to_caller = "Ringing", "CallRinging"
+    third = ["Hangup{Error}"] if (event, by) == (Event.OFFER, THIRD) else []
+    assert {By.CALLER: spelt(to_caller), By.CALLEE: spelt(to_callee), THIRD: third} == told
+    assert to == stage.state
+
+
+@pytest.mark.parametrize(("state", "event", "by"), list(cells()), ids=str)
+def test_nothing_is_left_when_all_have_gone(state: State | None, event: Event, by: str) -> None:
+    """Whatever has happened, no table holds anything once every connection has ended."""
+    stage = Stage(state)
+    stage.play(event, by)
+    for link in stage.world.links.values():
+        stage.world.hang(link)
+    stage.world.settle()
+    assert nothing_is_left(stage.world.relay)
+
+
+def test_the_answer_and_the_setup_go_out_in_order() -> None:
+    """The caller hears the answer and then, at once, the setup, with the relay's own address."""
+    stage = Stage(State.RINGING)
+    stage.caller.hears()
+    stage.callee.says(ACCEPT)
+    answer, setup = stage.caller.messages
+    assert ACCEPT == answer
+    assert stage.callee.messages[-1] == setup
+    assert stage.world.setting.relay_addr == getattr(setup, "relay_addr", None)
+
+
+def test_a_name_that_a_caller_claims_is_overwritten() -> None:
+    """The callee sees the fingerprint of the connection, whatever the offer says (CALL-2)."""
+    stage = Stage(None)
+    claimed = offer(
+        stage.caller.identity, stage.callee.identity, CALL_ID, caller_fingerprint=stage.third.fingerprint
+    )
+    stage.caller.says(claimed)
+    assert [stage.offer] == stage.callee.messages
+
+
+@pytest.mark.parametrize("case", ["nobody", "myself", "others", "large"])
+def test_an_offer_that_cannot_be_is_an_error(case: str) -> None:
+    """An offer to nobody, to oneself, with the call_id of others or too large is answered with Error."""
+    stage = Stage(State.RINGING if case == "others" else None)
+    sender = stage.third
+    made = {
+        "nobody": lambda: offer(sender.identity, identity("nobody"), "c2"),
+        "myself": lambda: offer(sender.identity, sender.identity, "c2"),
+        "others": lambda: offer(sender.identity, stage.callee.identity, CALL_ID),
+        "large": lambda: offer(sender.identity, stage.callee.identity, "c2", rest=PADDING),
+    }
+    stage.callee.hears()
+    live = len(stage.calls.registry)
+    sender.hears()
+    sender.says(made[case]())
+    assert ["Hangup{Error}"] == sender.hears()
+    assert [] == stage.callee.hears()
+    assert live == len(stage.calls.registry)
+
+
+def test_the_largest_offer_is_taken() -> None:
+    """An offer of exactly 16,384 bytes rings, and one byte more does not (CALL-14)."""
+    stage = Stage(None)
+    state = stage.world.relay.sessions[stage.caller.link.session]
+    sizes = {SMALL_MESSAGE: None, SMALL_MESSAGE + 1: HangupReason.ERROR}
+    fingerprint = stage.caller.fingerprint
+    assert sizes == {size: stage.calls.refusal(fingerprint, state, stage.offer, 0.0, size) for size in sizes}
+
+
+def test_a_large_answer_is_ignored() -> None:
+    """An answer of more than 16,384 bytes moves nothing and is answered by nothing (CALL-27)."""
+    stage = Stage(State.RINGING)
+    padded = DirectCallAnswer(call_id=CALL_ID, accept_mode=AcceptMode.ACCEPT_TRUSTED, rest=PADDING)
+    stage.caller.hears()
+    stage.callee.says(padded)
+    assert [] == stage.caller.hears()
+    assert State.RINGING is stage.state
+
+
+@pytest.mark.parametrize("full", [By.CALLER, By.CALLEE])
+def test_a_party_has_so_many_calls_and_no_more(full: By) -> None:
+    """The offer beyond the limit of live calls of either party is refused with Busy, until a call ends."""
+    stage = Stage(None, Limits(calls=3))
+    others = [stage.world.puppet(f"other {number}") for number in range(4)]
+    pairs = [(stage.caller, one) if full is By.CALLER else (one, stage.callee) for one in others]
+    for number, (sender, target) in enumerate(pairs):
+        sender.hears()
+        sender.says(offer(sender.identity, target.identity, f"n{number}"))
+        assert ["CallRinging" if number < 3 else "Hangup{Busy}"] == sender.hears()
+    others[0].says(HANGUP)
+    sender, target = pairs[3]
+    sender.hears()
+    sender.says(offer(sender.identity, target.identity, "n3"))
+    assert ["CallRinging"] == sender.hears()
+
+
+def test_a_burst_of_offers_is_cut_off() -> None:
+    """Twenty offers at once are judged one by one, the next is Busy, and a second later ten are judged."""
+    stage = Stage(None)
+    nobody = offer(stage.caller.identity, identity("nobody"), "c2")
+    stage.caller.says(*[nobody] * 21)
+    assert ["Hangup{Error}"] * 20 + ["Hangup{Busy}"] == stage.caller.hears()
+    stage.world.advance(1)
+    stage.caller.says(*[nobody] * 11)
+    assert ["Hangup{Error}"] * 10 + ["Hangup{Busy}"] == stage.caller.hears()
+
+
+def test_a_foreign_offer_does_not_touch_a_live_call() -> None:
+    """A third party that offers with the call_id of a live call changes nothing of it (CALL-13)."""
+    stage = Stage(State.RINGING)
+    stage.play(Event.OFFER, THIRD)
+    told = stage.play(Event.ACCEPT, By.CALLEE)
+    assert ["DirectCallAnswer", "CallSetup"] == told[By.CALLER]
+    assert [] == told[THIRD]
+
+
+def test_another_offer_of_a_live_call_is_ignored() -> None:
+    """The caller's offer with a live call_id and another target is no Hangup, which would end the call."""
+    stage = Stage(State.RINGING)
+    stage.caller.hears()
+    stage.caller.says(offer(stage.caller.identity, stage.third.identity, CALL_ID))
+    assert [] == stage.caller.hears()
+    assert [] == stage.third.hears()
+    assert State.RINGING is stage.state
+
+
+def test_a_hangup_ends_every_call_of_its_sender() -> None:
+    """A Hangup of phase 0 names no call and means all of its sender, and none of others (CALL-32)."""
+    stage = Stage(State.RINGING)
+    stage.third.says(offer(stage.third.identity, stage.callee.identity, "c2"))
+    stage.third.says(offer(stage.third.identity, stage.caller.identity, "c3"))
+    told = stage.play(Event.HANGUP, By.CALLEE)
+    assert {By.CALLER: ["Hangup{Busy}"], By.CALLEE: [], THIRD: ["Hangup{Busy}"]} == told
+    assert ["c3"] == [call.call_id for call in stage.calls.registry]
+
+
+def test_a_late_receipt_moves_nothing() -> None:
+    """The receipt of a call that has ended does not make its successor of the same call_id ring."""
+    stage = Stage(State.PENDING)
+    older = stage.call
+    stage.caller.says(HANGUP)
+    stage.caller.says(stage.offer)
+    assert [] == stage.world.relay.flushed(older)
+    assert [] == stage.world.relay.flushed("no receipt of ours")
+    assert State.PENDING is stage.state
+
+
+def test_a_call_outlives_the_replacement_of_its_parties() -> None:
+    """Both parties register again, and the answer goes to the caller's newest connection."""
+    stage = Stage(State.RINGING)
+    caller, callee = (stage.world.puppet(name, registered=False) for name in (By.CALLER, By.CALLEE))
+    for again, older in ((caller, stage.caller), (callee, stage.callee)):
+        again.says(older.link.sent[0])  # type: ignore[arg-type]
+    assert ["RegisterPresenceAck", "DirectCallOffer"] == callee.hears()
+    callee.says(ACCEPT)
+    assert ["RegisterPresenceAck", "DirectCallAnswer", "CallSetup"] == caller.hears()
+
+
+def test_an_answered_call_has_no_deadline() -> None:
+    """An Active call does not end by itself, and the relay waits for nothing."""
+    stage = Stage(State.ACTIVE)
+    assert None is stage.world.relay.deadline()
+    stage.world.advance(86_400)
+    assert State.ACTIVE is stage.state

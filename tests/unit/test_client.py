@@ -1,0 +1,187 @@
+"""The client's machine: registering, staying registered, and knowing when not to."""
+
+from __future__ import annotations
+
+import pytest
+
+from reference.core.client import BACK_OFF, FINAL, JITTER, ClientCore
+from reference.core.effects import Close, Dial, Effect, Send, Tell
+from reference.core.errors import CloseCode, HangupReason
+from reference.core.line import Account, Answer, Leg
+from reference.core.messages import Hangup, Ping, Pong, RegisterPresenceAck
+from reference.core.registration import Policy
+from tests.world import KEY, RELAY, World, entropy, identity, registration
+
+ALICE = identity("alice")
+ACK = RegisterPresenceAck(success=True)
+
+
+def fresh(jitter: float = 0.0) -> ClientCore:
+    """Return a client that has not begun."""
+    return ClientCore(Account(ALICE, RELAY), entropy("alice"), lambda: jitter)
+
+
+def online(jitter: float = 0.0) -> ClientCore:
+    """Return a client that is registered."""
+    core = fresh(jitter)
+    core.start(0.0)
+    core.connected(Leg.SIGNAL, KEY)
+    core.receive(Leg.SIGNAL, ACK, 0.0)
+    return core
+
+
+def told(effects: list[Effect]) -> list[str]:
+    """Return the names of what the user was told."""
+    return [effect.event for effect in effects if isinstance(effect, Tell)]
+
+
+def test_a_client_registers() -> None:
+    """It dials, introduces itself, and is registered with the acknowledgement; then nothing is awaited."""
+    core = fresh()
+    assert [Dial(Leg.SIGNAL, RELAY, "_signal")] == core.start(0.0)
+    assert 5.0 == core.deadline()
+    assert [Send(Leg.SIGNAL, registration(ALICE))] == core.connected(Leg.SIGNAL, KEY)
+    assert [Tell("registered", {"fingerprint": ALICE.fingerprint})] == core.receive(Leg.SIGNAL, ACK, 0.1)
+    assert [] == core.receive(Leg.SIGNAL, ACK, 0.2)
+    assert (True, None) == (core.online, core.deadline())
+
+
+def test_a_registration_reads_like_a_sequence() -> None:
+    """The same through relay and wire."""
+    world = World()
+    alice = world.client("alice")
+    alice.does(alice.core.ping(7))
+    assert [
+        "alice dials _signal",
+        "alice -> relay RegisterPresence",
+        "alice <- relay RegisterPresenceAck",
+        "alice -> relay Ping",
+        "alice <- relay Pong",
+    ] == world.journal
+    assert ["registered", "pong"] == alice.events
+
+
+def test_a_refused_client_stops_and_says_why() -> None:
+    """A refusal ends the program with the relay's words, and it does not come back."""
+    world = World(policy=Policy.SIGNED)
+    world.rewrite = lambda _: RegisterPresenceAck(success=False, error="not you")
+    alice = world.client("alice")
+    world.advance(3600)
+    assert [Tell("stopped", {"kind": "refused", "why": "not you"})] == alice.told
+    assert 1 == len(alice.links)
+    assert alice.core.stopped
+
+
+def test_nothing_is_said_offline() -> None:
+    """A client that is not registered places no call, pings nobody and ends nothing."""
+    core = fresh()
+    core.start(0.0)
+    core.connected(Leg.SIGNAL, KEY)
+    assert [[], [], [], []] == [
+        core.place(ALICE.fingerprint, 0.0),
+        core.ping(1),
+        core.hangup(),
+        core.answer(Answer.TRUSTED),
+    ]
+
+
+def test_a_relay_that_never_answered_is_given_up() -> None:
+    """The first attempt that fails, or meets silence for 5 s, stops the client."""
+    assert ["stopped"] == told(fresh().lost(Leg.SIGNAL, -1, "no route", 1.0))
+    core = fresh()
+    core.start(0.0)
+    assert [] == core.tick(4.9)
+    effects = core.tick(5.0)
+    assert Close(Leg.SIGNAL, CloseCode.NORMAL) == effects[0]
+    assert ["stopped"] == told(effects)
+    assert None is core.deadline()
+
+
+@pytest.mark.parametrize("code", [-1, *CloseCode])
+def test_a_close_says_whether_to_come_back(code: int) -> None:
+    """After the closes that spec/errors.md calls final the client stops; after any other it tries again."""
+    core = online()
+    effects = core.lost(Leg.SIGNAL, code, "x", 0.0)
+    final = code in set(FINAL)
+    assert ["stopped" if final else "offline"] == told(effects)
+    assert (None if final else BACK_OFF[0]) == core.deadline()
+
+
+def test_an_unknown_code_is_no_reason_to_stay_away() -> None:
+    """A later phase may have codes that this one does not know."""
+    assert ["offline"] == told(online().lost(Leg.SIGNAL, 4711, "new", 0.0))
+
+
+def test_waits_grow_and_are_never_shorter_for_jitter() -> None:
+    """With the most jitter each wait is a quarter longer than the back-off (REG-16)."""
+    core = online(1.0)
+    now, waits = 0.0, []
+    for _ in range(8):
+        core.lost(Leg.SIGNAL, -1, "x", now)
+        due = core.deadline()
+        assert due is not None
+        waits.append(due - now)
+        now = due
+        assert [Dial(Leg.SIGNAL, RELAY, "_signal")] == core.tick(now)
+    assert pytest.approx([wait * (1 + JITTER) for wait in (*BACK_OFF, 30.0, 30.0)]) == waits
+
+
+def test_a_registration_begins_the_back_off_anew() -> None:
+    """Once it is back, the next loss is met with the first wait."""
+    core = online()
+    for at in (0.0, 1.0):
+        core.lost(Leg.SIGNAL, -1, "x", at)
+        core.tick(100.0)
+    core.receive(Leg.SIGNAL, ACK, 100.0)
+    core.lost(Leg.SIGNAL, -1, "x", 100.0)
+    assert 101.0 == core.deadline()
+
+
+def test_a_wrong_key_in_the_room_ends_the_call_in_its_order() -> None:
+    """When the media connection shows another key, the other end is told before all is left (SEC-2)."""
+    world = World()
+    alice, bob = world.client("alice", pin=KEY), world.client("bob", Answer.TRUSTED)
+    alice.does(alice.core.place(bob.fingerprint, world.now), settle=False)
+    while Leg.MEDIA not in alice.legs:
+        world._queue.popleft()()
+    world.key = "another"
+    world.settle()
+    mine = [line for line in world.journal if line.startswith("alice")][-3:]
+    assert ["alice -> relay Hangup{Normal}", "alice x> relay _signal"] == [mine[0], mine[2]]
+    assert "wrong-key" == alice.told[-1].members["kind"]
+    assert {} == alice.legs
+
+
+def test_stopping_hangs_up_and_leaves() -> None:
+    """Hangup goes first, then both connections end; a second time does nothing."""
+    world = World()
+    alice, bob = world.client("alice"), world.client("bob", Answer.TRUSTED)
+    alice.place(bob)
+    mark = len(world.journal)
+    alice.does(alice.core.stop())
+    mine = [line for line in world.journal[mark:] if line.startswith("alice")]
+    assert ["alice -> relay Hangup{Normal}", f"alice x> relay {alice.links[1][2].sni}"] == mine[:2]
+    assert "alice x> relay _signal" in mine
+    assert [] == alice.core.stop()
+    assert None is alice.core.deadline()
+    assert [] == alice.core.lost(Leg.SIGNAL, 0, "x", 0.0)
+
+
+def test_a_lost_signal_connection_ends_the_call() -> None:
+    """The call is over on both ends, and the client comes back without it."""
+    world = World()
+    alice, bob = world.client("alice"), world.client("bob", Answer.TRUSTED)
+    alice.place(bob)
+    world.cut(alice.legs[Leg.SIGNAL])
+    world.advance(5)
+    assert (None, None) == (alice.core.telephone.call, bob.core.telephone.call)
+    assert ["ended", "offline", "registered"] == alice.events[-3:]
+    assert "Normal" == bob.told[-1].members["reason"]
+
+
+@pytest.mark.parametrize(
+    "message", [Ping(timestamp_ms=1), Pong(timestamp_ms=1), Hangup(reason=HangupReason.ERROR)]
+)
+def test_signalling_means_nothing_in_a_room(message: Ping | Pong | Hangup) -> None:
+    """A message of signalling that comes on the media connection does nothing."""
+    assert [] == online().receive(Leg.MEDIA, message, 0.0)
