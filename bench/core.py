@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 
 from reference.core import media, messages, wire
 from reference.core.effects import Effect, Send
+from reference.core.errors import HangupReason
 from reference.core.messages import AcceptMode, Message
 from reference.core.phases import NEWEST
 from reference.core.registration import Identity
@@ -36,14 +38,20 @@ class Scene:
         self.placed = 0
         self.people = [Identity.from_seed(number.to_bytes(32, "big")) for number in range(1, clients + 1)]
         sessions = (CALLER, CALLEE, *range(4, clients + 2))
-        for session, person in zip(sessions, self.people, strict=True):
-            self.core.connected(session, "_signal", ADDRESS, self.now)
-            hello = messages.RegisterPresence(
-                identity_pub=person.public, signature=person.registration_signature()
-            )
-            self.core.receive(session, hello, self.now)
-            self.core.deadline()
+        everybody = list(zip(sessions, self.people, strict=True))
+        others = clients // 2 + 1
+        # The two register in the middle: whoever looked for them one by one would be seen to.
+        for session, person in (*everybody[2:others], *everybody[:2], *everybody[others:]):
+            self.register(session, person)
         self.joins = [self._join(person) for person in self.people[:2]]
+
+    def register(self, session: int, person: Identity) -> None:
+        """Let somebody connect and register."""
+        self.core.connected(session, "_signal", ADDRESS, self.now)
+        signature = person.registration_signature()
+        hello = messages.RegisterPresence(identity_pub=person.public, signature=signature)
+        self.core.receive(session, hello, self.now)
+        self.core.deadline()
 
     def offer(self) -> bytes:
         """Return the payload of the caller's next offer."""
@@ -67,7 +75,7 @@ class Scene:
         answer = messages.DirectCallAnswer(
             call_id=call_id, accept_mode=AcceptMode.ACCEPT_GENERIC, chosen_profile=messages.GOOD
         )
-        hangup = messages.Hangup(reason=messages.HangupReason.NORMAL)
+        hangup = messages.Hangup(reason=HangupReason.NORMAL)
         return [
             (CALLER, offer),
             (CALLEE, wire.encode(answer, NEWEST)),
@@ -78,22 +86,27 @@ class Scene:
 
     def play(self, script: list[tuple[int, bytes]]) -> list[Effect]:
         """Take one call through the machine, from bytes to bytes; return all that it wants done."""
-        everything: list[Effect] = []
-        for session, payload in script:
-            if session in {CALLER_MEDIA, CALLEE_MEDIA}:
-                self.core.connected(session, f"call-{self.placed:032x}", ADDRESS, self.now)
-            message = wire.decode(payload, NEWEST)
-            effects = self.core.receive(session, message, self.now, len(payload))
-            for effect in effects:
-                if isinstance(effect, Send):
-                    wire.encode(effect.message, NEWEST)
-                    if effect.receipt is not None:
-                        effects = effects + self.core.flushed(effect.receipt)
-            self.core.deadline()
-            everything += effects
+        everything = [effect for session, payload in script for effect in self.say(session, payload)]
         for session in (CALLER_MEDIA, CALLEE_MEDIA):
             self.core.lost(session)
         return everything
+
+    def say(self, session: int, payload: bytes) -> list[Effect]:
+        """Take one message through the machine, from bytes to bytes; return all that it wants done."""
+        if session in {CALLER_MEDIA, CALLEE_MEDIA}:
+            self.core.connected(session, f"call-{self.placed:032x}", ADDRESS, self.now)
+        message = wire.decode(payload, NEWEST)
+        waiting = deque(self.core.receive(session, message, self.now, len(payload)))
+        done: list[Effect] = []
+        while waiting:
+            effect = waiting.popleft()
+            done.append(effect)
+            if isinstance(effect, Send):
+                wire.encode(effect.message, NEWEST)
+                if effect.receipt is not None:
+                    waiting += self.core.flushed(effect.receipt)
+        self.core.deadline()
+        return done
 
     @staticmethod
     def _join(person: Identity) -> bytes:

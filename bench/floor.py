@@ -11,7 +11,8 @@ import json
 import signal
 from typing import ClassVar
 
-from aioquic.asyncio import QuicConnectionProtocol, serve
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.asyncio.server import serve
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 
@@ -56,7 +57,10 @@ async def main() -> None:
         private_key=credentials.private_key,
     )
     server = await serve("127.0.0.1", 0, configuration=configuration, create_protocol=Forwarder)
-    host, port = server._transport.get_extra_info("sockname")[:2]  # noqa: SLF001 - it has no public name
+    transport = server._transport  # noqa: SLF001 - it has no public name
+    if transport is None:
+        raise RuntimeError("the server has no socket")
+    host, port = transport.get_extra_info("sockname")[:2]
     print(json.dumps({"ready": {"addr": format_address(host, port)}}), flush=True)
     await stop.wait()
     server.close()

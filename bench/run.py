@@ -20,6 +20,7 @@ from bench.clients import Client, Crowd
 from bench.process import Measured
 from bench.report import Report, Row, Verdict
 from bench.scenario import Batch, Registering, Size
+from reference.endpoint import EndpointLimits
 
 MEMORY_TOLERANCE = 0.05
 """How much larger a relay may be after the second crowd than after the first, as a part of it.
@@ -143,7 +144,7 @@ async def measured(size: Size, out: Path, told: Told) -> Report:
 async def _idle(size: Size, out: Path, told: Told) -> float:
     """Measure what an idle client costs with everything at its default."""
     async with process.relay("idle", out) as relay:
-        sockets = await Crowd.open(process.LOOPBACK, scenario.EndpointLimits())
+        sockets = await Crowd.open(process.LOOPBACK, EndpointLimits())
         try:
             clients, _ = await scenario.register(sockets, relay, size.idle_clients, lambda _: None)
             told("idling", 0, 1)

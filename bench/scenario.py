@@ -49,7 +49,7 @@ class Size:
     datagrams: int = 50
     batches: int = 10
     idle_clients: int = 100
-    idle_seconds: float = 10.0
+    idle_seconds: float = 10.0  # whole periods of the keep-alive
     repetitions: int = 7
 
     @property
@@ -58,7 +58,7 @@ class Size:
         return self.calls // self.batches
 
 
-QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, idle_seconds=2.0, repetitions=3)
+QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, idle_seconds=5.0, repetitions=3)
 FULL = Size()
 
 

@@ -55,9 +55,9 @@ def check(
     return declare
 
 
-def order(one: Check) -> tuple[bool, bool]:
-    """Return the key to sort by: what is needed runs before what needs it."""
-    return one.last, bool(one.needs)
+def order(one: Check) -> tuple[bool, bool, bool]:
+    """Return the key to sort by: what is needed runs before what needs it, who stops the relay last."""
+    return one.variant == "stopped", one.last, bool(one.needs)
 
 
 @cache

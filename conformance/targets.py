@@ -37,9 +37,9 @@ LIMITS = {
 }
 ADVERTISED = "198.51.100.7:4433"
 
-_SIGNED = ("--registration", "signed", "--advertise", ADVERTISED)
+_SIGNED = ("--registration", "signed", "--advertise", ADVERTISED, "--max-connections", "96")
 _BRIEF = (
-    *("--registration", "open", "--max-connections", "40"),
+    *("--registration", "open"),
     *("--ring-timeout", "0.4", "--register-timeout", "0.4", "--media-timeout", "0.4"),
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )

@@ -188,10 +188,11 @@ async def test_a_caller_with_too_many_calls_is_busy(stage: Stage) -> None:
     """A caller has eight live calls and offers another, to somebody else; Hangup{Busy} must come."""
     alice, bob, carol = await stage.register_all("alice", "bob", "carol")
     await _fill(stage, alice, bob)
-    alice.send(alice.identity.offer(carol.identity.fingerprint, stage.call_id()))
+    call_id = stage.call_id()
+    alice.send(alice.identity.offer(carol.identity.fingerprint, call_id))
     await stage.expects(alice, "Hangup", reason="Busy")
     await stage.settle()
-    assert not carol.heard("DirectCallOffer"), "the call beyond the limit reached its target"
+    assert not carol.heard("DirectCallOffer", call_id=call_id), "the call beyond the limit reached its target"
 
 
 @check("CALL-15")

@@ -109,7 +109,7 @@ async def _perform(stage: Stage) -> Ending:
     return ending
 
 
-@check("ERR-5", variant="stopped", last=True)
+@check("ERR-5", variant="stopped")
 async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
     """A relay with a Ringing and an Active call is stopped; Hangup{Error} must reach all four parties."""
     ending = await _stop(stage)
@@ -117,7 +117,7 @@ async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
     assert not left, f"no Hangup{{Error}} reached {left}"
 
 
-@check("ERR-6", variant="stopped", last=True)
+@check("ERR-6", variant="stopped")
 async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
     """A relay is stopped.
 

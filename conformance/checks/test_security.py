@@ -50,7 +50,7 @@ async def test_a_body_does_not_say_who_sent_it(stage: Stage) -> None:
     key: dict[str, Any] = {"identity_pub": [*bob.identity.public]}
     for plain, named in (
         (identity.answer(call_id), identity.answer(call_id, **names, **key)),
-        (identity.hangup(), identity.hangup(call_id=call_id, **names, **key)),
+        (identity.hangup(call_id=call_id), identity.hangup(call_id=call_id, **names, **key)),
     ):
         if await _moved(stage, (alice, bob), carol, plain):
             message = "a third party moves the call without naming anybody (CALL-24, CALL-33)"

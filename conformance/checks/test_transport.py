@@ -51,7 +51,7 @@ async def test_an_unfinished_handshake_delays_nobody(stage: Stage) -> None:
     assert completed, "a handshake does not complete while others are left hanging"
 
 
-@check("TRANS-5", variant="open", last=True)
+@check("TRANS-5", last=True)
 async def test_a_connection_too_many_is_closed(stage: Stage) -> None:
     """Connections are opened until one more is open than the limit allows.
 
