@@ -25,7 +25,7 @@ FAST = 0.05
 GRACE = 0.25
 PATIENCE = 2.0
 HANDSHAKE = 3.0
-_FENCES = 1 << 40
+_FENCES = (1 << 40) + (1 << 30)  # neither the number nor a half of it is one that a check sends
 
 
 @dataclass

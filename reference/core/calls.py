@@ -62,15 +62,15 @@ class Calls:
     def refusal(
         self, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
     ) -> HangupReason | None:
-        """Return why an offer is refused, or None (call, Refusals)."""
+        """Return why an offer is refused, or None; the first row that applies decides (call, Refusals)."""
         target = message.target_fingerprint
+        live = self.registry.get(message.call_id)
+        if live is not None and live.side(sender):  # a Hangup would end the call that is live (CALL-40)
+            return None
         if not state.may_offer(now):
             return HangupReason.BUSY
-        if size > SMALL_MESSAGE or target == sender:
+        if size > SMALL_MESSAGE or target == sender or live is not None:
             return HangupReason.ERROR
-        live = self.registry.get(message.call_id)
-        if live is not None:
-            return None if live.side(sender) else HangupReason.ERROR
         if self.presence.session(target) is None:
             return HangupReason.ERROR
         full = max(self.registry.count(sender), self.registry.count(target)) >= self.setting.limits.calls
@@ -85,8 +85,10 @@ class Calls:
         event = Event.REJECT if message.accept_mode is AcceptMode.REJECT else Event.ACCEPT
         return self.move(call, event, side, message)
 
-    def hangup(self, sender: str, message: Hangup) -> list[Effect]:
-        """End every call of the sender: a Hangup of phase 0 names none (CALL-30 to CALL-33)."""
+    def hangup(self, sender: str, message: Hangup, size: int) -> list[Effect]:
+        """End every call of the sender: a Hangup of phase 0 names none (CALL-30 to CALL-33, CALL-41)."""
+        if size > SMALL_MESSAGE:
+            return [Count("ignored", "Hangup")]
         return self._each(sender, Event.HANGUP, message)
 
     def registered(self, fingerprint: str) -> list[Effect]:

@@ -115,6 +115,7 @@ class Alarm(StrEnum):
     ANSWER = "an answer"
     MEDIA = "the media connection and its admission"
     MEDIA_AGAIN = "the next attempt to join the room"
+    HANGUP = "the Hangup of a call whose room has been closed"
 
 
 @dataclass(frozen=True, slots=True)

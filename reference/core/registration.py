@@ -114,7 +114,8 @@ class Presence:
     def refusal(self, public: bytes, signature: bytes, policy: Policy) -> str:
         """Return why a registration is refused, or "" when it is not (REG-3, REG-4, REG-7, REG-14)."""
         if signature:
-            right = len(signature) == SIGNATURE_SIZE and verified(public, signature, REGISTER + public)
+            whole = len(signature) == SIGNATURE_SIZE and public != ZERO_KEY
+            right = whole and verified(public, signature, REGISTER + public)
             return (
                 "" if right else "the signature is wrong: it has to cover register-presence and identity_pub"
             )

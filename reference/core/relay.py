@@ -12,7 +12,7 @@ from reference.core import messages
 from reference.core.call import ROOM_PREFIX, By, Call, Event
 from reference.core.calls import Calls
 from reference.core.effects import Close, Count, Effect, Log, Send
-from reference.core.errors import BadFrame, BadMessage, CloseCode
+from reference.core.errors import BadFrame, BadMessage, CloseCode, UnknownMessage
 from reference.core.registration import ZERO_KEY, Presence, Registrant, fingerprint
 from reference.core.sessions import Service, Session, Setting
 from reference.core.timers import Timers
@@ -66,7 +66,7 @@ class RelayCore:
                 case messages.DirectCallAnswer():
                     return self.calls.direct_call_answer(who.fingerprint, message, size)
                 case messages.Hangup():
-                    return self.calls.hangup(who.fingerprint, message)
+                    return self.calls.hangup(who.fingerprint, message, size)
         return ignored(message)
 
     def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
@@ -75,6 +75,8 @@ class RelayCore:
         if state is None:
             return []
         counted: list[Effect] = [Count("bad", type(fault).__name__)]
+        if isinstance(fault, UnknownMessage):  # a newer peer may say more; that is no fault of its
+            return counted
         if state.one_bad_too_many(now):
             return counted + self._close(session, CloseCode.BAD_MESSAGES)
         return [*counted, Log("bad", {"address": state.address, "fault": str(fault)})]

@@ -27,8 +27,8 @@ MEDIA_ATTEMPTS = 5
 MEDIA_AGAIN = 1.0
 """Seconds between two attempts to join the room."""
 
-OVER = (CloseCode.CALL_ENDED, CloseCode.SEAT_TAKEN)
-"""Closes after which the call is over here; a Hangup now could end our next one (table of close codes)."""
+HANGUP_WITHIN = 1.0
+"""Seconds between the close of a room and the Hangup that explains it."""
 
 EVICTED = (CloseCode.NOT_ADMITTED, CloseCode.NO_SUCH_SERVICE, CloseCode.BAD_MESSAGES)
 """Closes after which a client does not try the room again (table of close codes)."""
@@ -152,7 +152,10 @@ class Telephone:
         self._timers.cancel(Alarm.MEDIA)
         call.media_losses += 1
         lost = Tell("media lost", {"reason": reason})
-        if code in OVER:
+        if code == CloseCode.CALL_ENDED:  # the Hangup that says why comes on the other connection
+            self._timers.set(Alarm.HANGUP, now + HANGUP_WITHIN)
+            return [lost]
+        if code == CloseCode.SEAT_TAKEN:  # another connection of ours goes on; a Hangup would end its call
             return [lost, *self.end(HangupReason.NORMAL)]
         if code in EVICTED or call.media_losses >= MEDIA_ATTEMPTS:
             return [lost, *self.hangup()]
@@ -180,7 +183,7 @@ class Telephone:
             return []
         joined = self.call.line in {Line.JOINING, Line.WAITING, Line.TALKING}
         self.call = None
-        for alarm in (Alarm.ANSWER, Alarm.MEDIA, Alarm.MEDIA_AGAIN):
+        for alarm in (Alarm.ANSWER, Alarm.MEDIA, Alarm.MEDIA_AGAIN, Alarm.HANGUP):
             self._timers.cancel(alarm)
         media_end: list[Effect] = [Close(Leg.MEDIA, CloseCode.NORMAL)] if joined else []
         return [*media_end, Tell("ended", {"reason": reason})]
@@ -189,6 +192,8 @@ class Telephone:
         """Stop waiting for an answer or a room, or try the room again."""
         if alarm is Alarm.MEDIA_AGAIN:
             return self._join(now)
+        if alarm is Alarm.HANGUP:
+            return self.end(HangupReason.NORMAL)
         if alarm is Alarm.MEDIA:
             lost = self.media_lost(-1, "the room did not answer in time", now)
             # When that was the last attempt, the call has been ended, in its order (CALL-38).

@@ -157,7 +157,7 @@ def test_a_policy_answers_for_the_user(answer: Answer, mode: AcceptMode, event: 
 def test_the_end_leaves_nothing(line: Line) -> None:
     """Whatever the state, a hangup is sent first, media that was begun is closed, and no alarm is left."""
     one = telephone(line)
-    for alarm in (Alarm.ANSWER, Alarm.MEDIA, Alarm.MEDIA_AGAIN):
+    for alarm in (Alarm.ANSWER, Alarm.MEDIA, Alarm.MEDIA_AGAIN, Alarm.HANGUP):
         one._timers.set(alarm, 1.0)
     begun = line in {Line.JOINING, Line.WAITING, Line.TALKING}
     close = [Close(Leg.MEDIA, CloseCode.NORMAL)] if begun else []
@@ -166,12 +166,22 @@ def test_the_end_leaves_nothing(line: Line) -> None:
     assert ([], []) == (one.hangup(), one.end("x"))
 
 
-@pytest.mark.parametrize("code", [CloseCode.CALL_ENDED, CloseCode.SEAT_TAKEN])
-def test_a_call_that_is_over_is_not_hung_up(code: CloseCode) -> None:
-    """When the room says that it is over, no Hangup goes out that could end another call."""
+def test_a_lost_seat_ends_the_call_here_alone() -> None:
+    """When another connection has taken the seat, no Hangup goes out that would end its call."""
     one = telephone(Line.TALKING)
-    effects = one.media_lost(code, "x", 0.0)
+    effects = one.media_lost(CloseCode.SEAT_TAKEN, "x", 0.0)
     assert [] == [effect for effect in effects if isinstance(effect, Send | Dial)]
+    assert (None, None) == (one.call, one._timers.next())
+
+
+def test_a_closed_room_waits_for_its_hangup() -> None:
+    """The Hangup that follows the close of the room says why; without one the call ends after a second."""
+    one = telephone(Line.TALKING)
+    assert [Tell("media lost", {"reason": "x"})] == one.media_lost(CloseCode.CALL_ENDED, "x", 0.0)
+    assert [] == one.speak(b"x")
+    assert 1.0 == one._timers.next()
+    ended = one.alarm(Alarm.HANGUP, 1.0)
+    assert Tell("ended", {"reason": "Normal"}) == ended[-1]
     assert (None, None) == (one.call, one._timers.next())
 
 
