@@ -233,6 +233,32 @@ async def test_a_call_id_is_free_after_the_end(stage: Stage) -> None:
     await stage.expects(bob, "DirectCallOffer", since=mark, call_id=call_id)
 
 
+@check("CALL-40")
+async def test_an_offer_that_misuses_ones_own_call_is_ignored(stage: Stage) -> None:
+    """A party offers a call with the call_id of its own call, to somebody else; nothing may follow.
+
+    Caller and callee do so while the call rings, which must go on.
+    """
+    alice, bob, carol = await stage.register_all("alice", "bob", "carol")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    for party, target in ((alice, carol), (bob, carol), (bob, alice)):
+        party.send(party.identity.offer(target.identity.fingerprint, call_id))
+    await stage.expects_nothing(alice, bob, carol, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-41")
+async def test_a_large_hangup_is_ignored(stage: Stage) -> None:
+    """A party of a Ringing call sends Hangup with more than 16,384 bytes; nothing may follow."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    alice.send(_enlarged(identity.hangup()))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
 @check("CALL-18")
 async def test_an_accepting_answer_is_forwarded(stage: Stage) -> None:
     """The callee accepts, trusting and not; the answer must reach the caller with its choice."""
@@ -344,9 +370,7 @@ async def test_a_large_answer_is_ignored(stage: Stage) -> None:
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
     since = stage.marks()
-    answer = identity.answer(call_id)
-    answer["DirectCallAnswer"]["later"] = "x" * (LARGE + 1 - len(codec.payload(answer)))
-    bob.send(answer)
+    bob.send(_enlarged(identity.answer(call_id)))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_rings(bob, call_id), "the call ended"
 

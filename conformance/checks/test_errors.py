@@ -53,11 +53,11 @@ async def test_a_bad_message_does_not_end_media(stage: Stage) -> None:
 
 @check("ERR-3")
 async def test_a_flood_of_bad_messages_is_closed(stage: Stage) -> None:
-    """More bad messages than the limit are sent; the connection must be closed with BAD_MESSAGES."""
+    """More bad messages and frames than allowed are sent; the connection must be closed with BAD_MESSAGES."""
     alice = await stage.register("alice")
     for number in range(int(stage.relay.limits["bad_messages"]) + 4):
-        bad = (b"{", b'{"Nonsense":{}}', b'{"Ping":{}}')[number % 3]
-        alice.send_bytes(codec.frame(bad), flush=False)
+        bad = (codec.frame(b"{"), codec.frame(b'{"Ping":{}}'), b"\0\0")[number % 3]
+        alice.send_bytes(bad, flush=False)
     alice.link.transmit()
     await stage.expects_close(alice, CODES["BAD_MESSAGES"])
 
@@ -79,7 +79,6 @@ class Ending:
     ringing: tuple[Puppet, Puppet]
     active: tuple[Puppet, Puppet]
     idle: Puppet
-    media: Puppet
 
     @property
     def signals(self) -> tuple[Puppet, ...]:
@@ -100,12 +99,11 @@ async def _perform(stage: Stage) -> Ending:
     alice, bob, carol, dave, erin = await stage.register_all("alice", "bob", "carol", "dave", "erin")
     await stage.place(alice, bob)
     call_id = await stage.set_up(carol, dave)
-    media = await stage.knock(carol, call_id)
-    await stage.admitted(media)
-    ending = Ending((alice, bob), (carol, dave), erin, media)
+    await stage.admitted(await stage.knock(carol, call_id))
+    ending = Ending((alice, bob), (carol, dave), erin)
     if stage.relay.process is not None:
         stage.relay.process.stop()
-    await stage.until(lambda: all(one.closed for one in (*ending.signals, media)), 2.0)
+    await stage.until(lambda: all(one.closed for one in ending.signals), 2.0)
     return ending
 
 
@@ -119,16 +117,6 @@ async def test_a_stopping_relay_ends_its_calls(stage: Stage) -> None:
 
 @check("ERR-6", variant="stopped")
 async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
-    """A relay is stopped.
-
-    Every signal connection must be closed with SHUTDOWN, and the media connection with that or, because
-    its call ends as well (MEDIA-14), with CALL_ENDED.
-    """
-    ending = await _stop(stage)
-    for one in ending.signals:
+    """A relay with calls is stopped; every signal connection must be closed with SHUTDOWN."""
+    for one in (await _stop(stage)).signals:
         await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
-    closed = await stage.close_of(ending.media, 0.1)
-    allowed = (CODES["SHUTDOWN"], CODES["CALL_ENDED"])
-    assert closed is not None, "the media connection is still open"
-    assert closed.application, f"the media connection ended with {closed}"
-    assert closed.code in allowed, f"the media connection ended with {closed}"

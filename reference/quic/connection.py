@@ -138,6 +138,8 @@ class Connection(QuicConnection):
         The stack's objects refer to each other in circles. Left to themselves they stay in memory until
         Python looks for circles, which it does the more rarely the more connections there are.
         """
+        for space in self._spaces.values():
+            space.sent_packets.clear()  # one that carried an acknowledgement leads back to its space
         self.__dict__.clear()
 
     def lift_pacing(self) -> None:

@@ -33,7 +33,7 @@ from reference.switch import Switch
 from tests.loopback.conftest import CREDENTIALS, LOOPBACK, Waiting, Watched, pair, run
 
 TraceFunction: TypeAlias = "Callable[[FrameType, str, object], TraceFunction]"
-STAYING, COMING, CALLS, DATAGRAMS = 10, 40, 20, 10
+STAYING, COMING, CALLS, DATAGRAMS, AT_ONCE = 10, 40, 20, 10, 4
 
 
 class Rig:
@@ -48,7 +48,7 @@ class Rig:
     async def come(self, count: int) -> list[Client]:
         """Register `count` clients, a few at a time."""
         clients = [Client(self.crowd, self.relay.endpoint.address) for _ in range(count)]
-        for group in groups(clients, 8):
+        for group in groups(clients, AT_ONCE):
             await asyncio.gather(*(client.register() for client in group))
         return clients
 
@@ -74,7 +74,7 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(patch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def rig(patch: pytest.MonkeyPatch, half_open: int = 256) -> AsyncIterator[Rig]:
     """Open a relay and a crowd, and shut both down behind the test, which leaves nothing."""
     forgotten = Waiting()
     patch.setattr("reference.switch.Endpoint", Watched)
@@ -84,7 +84,7 @@ async def rig(patch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     setting = Setting(Identity.from_seed(bytes(32)), "", limits=limits)
     silent = structlog.wrap_logger(None, [_dropped], structlog.stdlib.BoundLogger)
     relay = Switch(setting, NEWEST, silent)
-    await relay.open(LOOPBACK, 0, CREDENTIALS, EndpointLimits())
+    await relay.open(LOOPBACK, 0, CREDENTIALS, EndpointLimits(half_open=half_open))
     crowd = await Crowd.open(LOOPBACK, EndpointLimits())
     try:
         yield Rig(relay, crowd, forgotten)
@@ -125,11 +125,15 @@ def test_a_crowd_that_leaves_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     run(test())
 
 
-def test_a_connection_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of an ended connection waits in memory until Python looks for circles."""
+@pytest.mark.parametrize("half_open", [256, AT_ONCE])
+def test_a_connection_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPatch, half_open: int) -> None:
+    """Nothing of an ended connection waits in memory for Python to look for circles.
+
+    With few places for those in their closing period, most are let go before it is over.
+    """
 
     async def test() -> None:
-        async with rig(monkeypatch) as there:
+        async with rig(monkeypatch, half_open) as there:
             staying = await there.come(2)
             await there.call(staying, 1)
             await there.quiet()
@@ -137,8 +141,8 @@ def test_a_connection_that_is_over_is_freed_at_once(monkeypatch: pytest.MonkeyPa
             before = alive(Connection)
             gc.disable()
             try:
-                coming = await there.come(4)
-                await there.call(coming, 2)
+                coming = await there.come(8)
+                await there.call(coming, 8)
                 await asyncio.gather(*(client.leave() for client in coming))
                 await there.quiet()
                 assert before == alive(Connection)

@@ -67,7 +67,7 @@ def instead_of_refusing(holds: Callable[[str, DirectCallOffer, Calls], bool]) ->
     Calls.direct_call_offer = offer
 
 
-@breaks("CALL-1", "CALL-TABLE")
+@breaks("CALL-1", "CALL-15", "CALL-TABLE")
 def everybody_rings() -> None:
     """Sends the offer to one more registered client."""
     honest = Calls.move
@@ -355,6 +355,27 @@ def large_answers() -> None:
     answering(lambda calls, sender, message, size: (sender, 0))
 
 
+@breaks("CALL-40", "CALL-TABLE")
+def refuses_its_own() -> None:
+    """Refuses an offer with the call_id of a live call of its sender."""
+
+    def change(
+        reason: HangupReason | None, sender: str, message: DirectCallOffer, calls: Calls, size: int
+    ) -> HangupReason | None:
+        live = calls.registry.get(message.call_id)
+        repeated = live is not None and (live.caller, live.callee) == (sender, message.target_fingerprint)
+        return HangupReason.ERROR if live is not None and not repeated else reason
+
+    refusing(change)
+
+
+@breaks("CALL-41")
+def large_hangups() -> None:
+    """Takes hangups of any size."""
+    honest = Calls.hangup
+    Calls.hangup = lambda self, sender, message, size: honest(self, sender, message, 0)
+
+
 @breaks("CALL-28", "CALL-TABLE")
 def reject_is_normal() -> None:
     """Tells the caller of a rejected call Hangup{Normal}, as deployed relays do."""
@@ -387,27 +408,27 @@ def ends_one() -> None:
     """Ends only the oldest call of a party that hangs up."""
     honest = Calls.hangup
 
-    def hangup(self: Calls, sender: str, message: Hangup) -> list[Effect]:
+    def hangup(self: Calls, sender: str, message: Hangup, size: int) -> list[Effect]:
         every = Registry.of
         Registry.of = lambda registry, who: every(registry, who)[:1]
         try:
-            return honest(self, sender, message)
+            return honest(self, sender, message, size)
         finally:
             Registry.of = every
 
     Calls.hangup = hangup
 
 
-@breaks("CALL-33", "CALL-TABLE")
+@breaks("CALL-33", "CALL-TABLE", "SEC-3")
 def anybody_hangs_up() -> None:
     """Ends the call that a third party's Hangup names."""
     honest = Calls.hangup
 
-    def hangup(self: Calls, sender: str, message: Hangup) -> list[Effect]:
+    def hangup(self: Calls, sender: str, message: Hangup, size: int) -> list[Effect]:
         call = self.registry.get(str(message.rest.get("call_id", "")))
         if call is not None and call.side(sender) is None:
             return self.move(call, Event.HANGUP, By.CALLER, message)
-        return honest(self, sender, message)
+        return honest(self, sender, message, size)
 
     Calls.hangup = hangup
 

@@ -192,7 +192,7 @@ def rooms_signal() -> None:
         if isinstance(message, messages.Ping):
             return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
         if isinstance(message, messages.Hangup) and seat is not None:
-            return self.calls.hangup(seat.fingerprint, message)
+            return self.calls.hangup(seat.fingerprint, message, 0)
         return honest(self, session, state, message)
 
     RelayCore._call_offer = call_offer

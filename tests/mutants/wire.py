@@ -56,7 +56,7 @@ def fault_closes(kind: type[BadFrame]) -> None:
     honest = switch.Switch.fault
 
     def fault(self: switch.Switch, number: int, what: BadFrame) -> None:
-        if isinstance(what, kind):
+        if isinstance(what, kind) and self.core.presence.registrant(number) is not None:
             self.endpoint.close(number, CloseCode.BAD_MESSAGES, "bad frame")
         honest(self, number, what)
 
@@ -69,7 +69,7 @@ def too_long_closes() -> None:
     fault_closes(FrameTooLong)
 
 
-@breaks("WIRE-3")
+@breaks("WIRE-3", "TRANS-14")
 def cut_short_closes() -> None:
     """Closes the connection when a frame is cut short."""
     fault_closes(FrameCutShort)

@@ -241,14 +241,30 @@ def test_a_foreign_offer_does_not_touch_a_live_call() -> None:
     assert [] == told[THIRD]
 
 
-def test_another_offer_of_a_live_call_is_ignored() -> None:
-    """The caller's offer with a live call_id and another target is no Hangup, which would end the call."""
+@pytest.mark.parametrize("case", ["another target", "itself", "large", "from the callee"])
+def test_another_offer_of_a_live_call_is_ignored(case: str) -> None:
+    """A party's offer with the call_id of its live call is no Hangup, which would end the call (CALL-40)."""
     stage = Stage(State.RINGING)
-    stage.caller.hears()
-    stage.caller.says(offer(stage.caller.identity, stage.third.identity, CALL_ID))
-    assert [] == stage.caller.hears()
-    assert [] == stage.third.hears()
+    caller, callee = stage.caller, stage.callee
+    sender, made = {
+        "another target": (caller, offer(caller.identity, stage.third.identity, CALL_ID)),
+        "itself": (caller, offer(caller.identity, caller.identity, CALL_ID)),
+        "large": (caller, offer(caller.identity, stage.third.identity, CALL_ID, rest=PADDING)),
+        "from the callee": (callee, offer(callee.identity, caller.identity, CALL_ID)),
+    }[case]
+    mark = len(stage.world.journal)
+    sender.says(*[made] * 30)
+    assert [] == [line for line in stage.world.journal[mark:] if "<-" in line]
     assert State.RINGING is stage.state
+
+
+def test_a_large_hangup_is_ignored() -> None:
+    """A Hangup of more than 16,384 bytes ends nothing and reaches nobody (CALL-41)."""
+    stage = Stage(State.ACTIVE)
+    stage.callee.hears()
+    stage.caller.says(Hangup(reason=HangupReason.NORMAL, rest=PADDING))
+    assert [] == stage.callee.hears()
+    assert State.ACTIVE is stage.state
 
 
 def test_a_hangup_ends_every_call_of_its_sender() -> None:

@@ -91,12 +91,11 @@ class Model:
     def offer(self, name: str, target: str, call_id: str, now: float) -> Said:
         """Refuse, ignore, repeat or begin a call."""
         live, mine = self.calls.get(call_id), self.newest[name]
-        if target == name:
+        if live is not None and name in (live.caller, live.callee):
+            same = (live.caller, live.callee) == (name, target)
+            return self.move(call_id, "offer", "caller") if same else []
+        if target == name or live is not None:
             return [(mine, "Hangup{Error}")]
-        if live is not None:
-            if (live.caller, live.callee) == (name, target):
-                return self.move(call_id, "offer", "caller")
-            return [] if name in (live.caller, live.callee) else [(mine, "Hangup{Error}")]
         if target not in self.newest:
             return [(mine, "Hangup{Error}")]
         for party in (name, target):

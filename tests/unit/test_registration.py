@@ -97,6 +97,14 @@ def test_the_end_of_a_replaced_session_changes_nothing() -> None:
     assert 0 == len(presence)
 
 
+@pytest.mark.parametrize("policy", Policy)
+def test_nobody_signs_for_the_zero_key(policy: Policy) -> None:
+    """The zero key is a point of order four, and what verifies under it proves nothing: it is refused."""
+    forged = b"\xec" + b"\xff" * 30 + b"\x7f" + bytes(32)  # the point of order two, made without a secret
+    assert verified(ZERO_KEY, forged, REGISTER + ZERO_KEY)
+    assert "signature is wrong" in Presence().refusal(ZERO_KEY, forged, policy)
+
+
 def test_the_zero_key_is_nobody() -> None:
     """Any number of sessions hold the zero key, and none of them can be called (REG-17, REG-19)."""
     presence = Presence()

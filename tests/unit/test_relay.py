@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reference.core.effects import Close, Count, Send
-from reference.core.errors import CloseCode, FrameTooLong, HangupReason, Malformed
+from reference.core.errors import CloseCode, FrameTooLong, HangupReason, Malformed, UnknownMessage
 from reference.core.messages import (
     AcceptMode,
     AuthToken,
@@ -158,6 +158,15 @@ def test_a_flood_of_bad_messages_is_cut_off(fault: Malformed | FrameTooLong) -> 
     assert 61 == world.counted["bad", type(fault).__name__]
     assert [] == world.relay.bad(session, fault, world.now)
     assert nothing_is_left(world.relay)
+
+
+def test_messages_of_a_later_phase_are_no_flood() -> None:
+    """A message whose name is unknown is counted and never held against its sender (WIRE-6)."""
+    world = World()
+    alice = world.puppet("alice")
+    for _ in range(1000):
+        world.relay_does(world.relay.bad(alice.link.session, UnknownMessage("x"), world.now))
+    assert (None, 1000) == (alice.code, world.counted["bad", "UnknownMessage"])
 
 
 def test_bad_messages_of_a_long_time_are_borne() -> None:

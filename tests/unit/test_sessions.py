@@ -20,7 +20,9 @@ def test_the_default_limits_are_those_of_the_chapter() -> None:
         "time to send CallOffer": f"{limits.media_timeout:.0f} s",
         "time to answer a call": f"{limits.ring_timeout:.0f} s",
         "live calls of a fingerprint": f"{limits.calls}",
-        "offers of a connection": f"{limits.offers_burst} at once, {limits.offers_per_second:.0f} a second",
+        "offers of a connection": (
+            f"{limits.offers_burst}, refilled by {limits.offers_per_second:.0f} a second"
+        ),
         "bad messages and frames of a connection": f"{limits.bad_messages} a minute",
     }.items() <= rows.items()
 
