@@ -103,6 +103,7 @@ class CallOptions(Options):
 
     target: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="whom to call")]
     duration: Annotated[float, typer.Option(min=0, help="seconds to talk; 0: until all is sent")] = 0.0
+    stay: Annotated[bool, typer.Option("--stay", help="stay registered after the call")] = False
 
 
 def ping(options: PingOptions) -> None:
@@ -122,7 +123,7 @@ def call(options: CallOptions) -> None:
     if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
         why = "it has eight groups of four lowercase hex digits, joined by ':'"
         raise CommandError(f"{target!r} is no fingerprint: {why}")
-    finish(options.program(Answer.REJECT).call(target, options.duration, options.limits()))
+    finish(options.program(Answer.REJECT).call(target, options.duration, options.limits(), stay=options.stay))
 
 
 def relay_of(text: str) -> str:

@@ -56,9 +56,12 @@ class Program:
             ).start()
         return await self._run(self._until(lambda: calls > 0 and len(self.ends) >= calls), limits)
 
-    async def call(self, target: str, duration: float, limits: EndpointLimits) -> int:
-        """Call `target` and talk for `duration` seconds, or until all is sent; return the exit status."""
-        status = await self._run(self._converse(target, duration), limits)
+    async def call(self, target: str, duration: float, limits: EndpointLimits, *, stay: bool) -> int:
+        """Call `target` and talk for `duration` seconds, or until all is sent; return the exit status.
+
+        To `stay` is to remain registered after the call, until stopped.
+        """
+        status = await self._run(self._converse(target, duration, stay=stay), limits)
         if status:
             return status
         return 0 if self.talked and self.ends and self.ends[-1] in FINE else 1
@@ -83,13 +86,17 @@ class Program:
                 await self.handset.close()
         return self._status or 0
 
-    async def _converse(self, target: str, duration: float) -> None:
+    async def _converse(self, target: str, duration: float, *, stay: bool) -> None:
         core = self.handset.core
         await self._until(lambda: core.online)
         self.handset.perform(core.place(target, time.monotonic()))
         await self._until(lambda: self.talked or bool(self.ends))
-        if self.ends:
-            return
+        if not self.ends:
+            await self._talk(duration)
+        if stay:
+            await self._stop.wait()
+
+    async def _talk(self, duration: float) -> None:
         talk = self.handset.talk
         ended = asyncio.ensure_future(self._until(lambda: bool(self.ends)))
         if duration:
@@ -102,7 +109,7 @@ class Program:
         else:
             await ended
         ended.cancel()
-        self.handset.perform(core.hangup())
+        self.handset.perform(self.handset.core.hangup())
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():

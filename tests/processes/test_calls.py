@@ -125,7 +125,7 @@ def test_a_relay_that_dies_and_comes_back(tmp_path: Path) -> None:
         callee_name, _ = named(cast, "callee", "caller")
         callee = cast.client("callee", "listen", address, *TRUSTED, *impatient)
         callee.event("registered")
-        first = cast.client("caller", "call", address, callee_name, *TONE, *impatient)
+        first = cast.client("caller", "call", address, callee_name, *TONE, *impatient, "--stay")
         first.event("talking"), callee.event("talking")
         relay.send(signal.SIGKILL)
         relay.end()
@@ -134,7 +134,9 @@ def test_a_relay_that_dies_and_comes_back(tmp_path: Path) -> None:
             client.event("offline")
         relay = cast.relay(listen=address)
         assert address == relay.ready()["addr"]
-        callee.event("registered", 2)
+        for client in (first, callee):
+            client.event("registered", 2)
+        first.send(signal.SIGINT)
         assert 1 == first.end()
         second = cast.client("caller", "call", address, callee_name, *TONE, *impatient)
         second.event("talking"), callee.event("talking", 2)
