@@ -12,17 +12,20 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement; `ratio` is value through peer_value when there is a peer."""
+    """One measurement; `by_round` is the median of the rounds' ratios, where there were rounds."""
 
     name: str
     value: float
     unit: str
     peer: str = ""
     peer_value: float | None = None
+    by_round: float | None = None
 
     @property
     def ratio(self) -> float | None:
         """How many times its peer it is."""
+        if self.by_round is not None:
+            return self.by_round
         return self.value / self.peer_value if self.peer_value else None
 
 

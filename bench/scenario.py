@@ -41,15 +41,16 @@ _SETTLE_STEP = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is done: clients, calls, datagrams each way in a call, batches, core repetitions."""
+    """How much is done: clients, calls of the first crowd, datagrams each way in a call, and so on."""
 
     few: int = 10
     many: int = 1000
     calls: int = 200
     datagrams: int = 50
     batches: int = 10
+    crowds: int = 3
     idle_clients: int = 100
-    idle_seconds: float = 10.0  # whole periods of the keep-alive
+    idle_seconds: float = 5.0  # whole periods of the keep-alive
     repetitions: int = 7
 
     @property
@@ -58,7 +59,7 @@ class Size:
         return self.calls // self.batches
 
 
-QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, idle_seconds=5.0, repetitions=3)
+QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, repetitions=3)
 FULL = Size()
 
 
