@@ -7,6 +7,7 @@ sentence that says whose fault it was. The exit statuses are those of verdicts.p
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance import spec
-from conformance.verdicts import RED, Exit, UsageError, Verdict
+from conformance.verdicts import INTERRUPTION, RED, Exit, UsageError, Verdict
 
 if TYPE_CHECKING:
     from conformance.report import Run
@@ -49,7 +50,9 @@ class Format(StrEnum):
 
 
 def main() -> None:
-    """Run the command and end the process with its status."""
+    """Run the command and end the process with its status; SIGTERM is an interruption like ctrl-C."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, INTERRUPTION.handle)
     try:
         app()
     except UsageError as error:

@@ -12,6 +12,7 @@ from conformance.ground import Memory
 from conformance.stage import Stage
 from conformance.targets import Relay, Target
 from conformance.verdicts import (
+    INTERRUPTION,
     RED,
     Blocked,
     Exit,
@@ -65,6 +66,8 @@ class Judge:
             self._loop.run_until_complete(self._perform(check, stage))
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is a verdict
             error = raised
+        if INTERRUPTION.happened:
+            raise KeyboardInterrupt
         verdict, message = self._verdict(check, error)
         steps = () if verdict is Verdict.PASS else dialogue.steps()
         seconds = time.monotonic() - began

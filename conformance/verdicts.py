@@ -53,6 +53,23 @@ class Exit(IntEnum):
     STALE = 5
 
 
+class Interruption:
+    """Remembers that the run is to stop, even if the exception that says so is lost in a finalizer."""
+
+    def __init__(self) -> None:
+        """Start uninterrupted."""
+        self.happened = False
+
+    def handle(self, number: int, frame: object) -> None:
+        """Be the handler of a signal."""
+        del number, frame
+        self.happened = True
+        raise KeyboardInterrupt
+
+
+INTERRUPTION = Interruption()
+
+
 class Deviation(AssertionError):  # noqa: N818 - named for what it is
     """The implementation did not do what the sentence asks for."""
 

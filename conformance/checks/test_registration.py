@@ -100,6 +100,10 @@ async def test_a_refusal_says_why(stage: Stage) -> None:
 async def test_a_refused_registration_is_closed(stage: Stage) -> None:
     """The connection of a wrong registration must be closed with REGISTRATION_REFUSED."""
     alice = await _turned_away(stage)
+    await stage.until(lambda: bool(alice.heard()) or bool(alice.closed), 1.0)
+    if alice.heard("RegisterPresenceAck", success=True):
+        message = "the registration was not refused (REG-4)"
+        raise Untestable(message)
     await stage.expects_close(alice, CODES["REGISTRATION_REFUSED"])
 
 

@@ -37,6 +37,7 @@ def here(
 ) -> tuple[int, CaptureResult[str]]:
     """Run the command in this process; return its status and what it said."""
     monkeypatch.setattr(sys, "argv", ["conformance", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the process is pytest's
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0), capsys.readouterr()
@@ -101,8 +102,11 @@ def test_a_relay_that_is_not_there_cannot_be_judged(silent: socket.socket) -> No
     assert "start the relay" in sentence(done)
 
 
-def test_an_interrupted_run_keeps_its_results(tmp_path: Path, silent: socket.socket) -> None:
-    """Ctrl-C gives exit 3, one sentence, and results that say they are incomplete."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_results(
+    tmp_path: Path, silent: socket.socket, number: signal.Signals
+) -> None:
+    """Ctrl-C and SIGTERM give exit 3, one sentence, and results that say they are incomplete."""
     arguments = ("run", "--target", f"udp:127.0.0.1:{silent.getsockname()[1]}", "--out", str(tmp_path))
     with (
         silent,
@@ -111,7 +115,7 @@ def test_an_interrupted_run_keeps_its_results(tmp_path: Path, silent: socket.soc
         ) as process,
     ):
         silent.recv(2048)  # the suite knocks: it is in the middle of a check
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, complaint = process.communicate(timeout=LIMIT)
     assert Exit.NOT_JUDGED == process.returncode
     assert "interrupted" in complaint

@@ -37,7 +37,8 @@ def test_every_fault_is_of_one_kind() -> None:
     """A fault costs a message or a stream and never both, and our own misuse is no fault of the peer."""
     assert {BadMessage, BadFrame} == set(PeerFault.__subclasses__())
     assert set(FAULTS) == {*BadMessage.__subclasses__(), *BadFrame.__subclasses__()}
-    ours = {kind for kind in DirectCallError.__subclasses__() if kind.__module__ == DirectCallError.__module__}
+    here = DirectCallError.__module__
+    ours = {kind for kind in DirectCallError.__subclasses__() if kind.__module__ == here}
     assert {PeerFault, Misuse} == ours
 
 
