@@ -129,7 +129,7 @@ class Endpoint(asyncio.DatagramProtocol):
         if found is None or not found.live:
             return DatagramFate.CLOSED
         if len(data) > found.connection.largest_datagram:
-            return DatagramFate.TOO_LARGE
+            return DatagramFate.TOO_LARGE  # MEDIA-24
         if found.connection.datagrams_full:
             self._service(found)
         dropped = found.connection.push_datagram(data)
@@ -231,7 +231,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self._notices.tell()
 
     def _newcomer(self, packet: bytes, remote: tuple[str, int]) -> Session | None:
-        """Return a session for a packet that may open a connection."""
+        """Return a session for a packet that may open a connection, beside all others (TRANS-4)."""
         if self._server is None or self._shut:
             return None
         answer = version_negotiation(packet)
@@ -303,7 +303,7 @@ class Endpoint(asyncio.DatagramProtocol):
                 self._forget(session)
                 raise RuntimeError("a handshake completed and its server name was not seen")
             if len(self._sessions) >= self._limits.connections:
-                code = CloseCode.TOO_MANY_CONNECTIONS
+                code = CloseCode.TOO_MANY_CONNECTIONS  # TRANS-5
                 connection.close(error_code=code, reason_phrase=REASONS[code])
                 return
             session.sni = connection.sni

@@ -104,7 +104,7 @@ class Session:
     unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
 
     def write(self, data: bytes, receipt: object | None) -> None:
-        """Put one frame on a stream of its own; it is unsent until `progress` finds it sent."""
+        """Put one frame on a stream of its own (TRANS-9); it is unsent until `progress` finds it sent."""
         self.unsent[self.connection.write(data)] = len(data), receipt
 
     def progress(self) -> Iterator[object]:
@@ -124,7 +124,7 @@ class Session:
         self.seen = self.connection.peer_streams
 
     def feed(self, stream_id: int, data: bytes, *, fin: bool) -> None:
-        """Take the next bytes of a stream of the peer."""
+        """Take the next bytes of a stream of the peer; its first frame alone counts (TRANS-12, TRANS-13)."""
         inbound = self.streams.get(stream_id)
         if inbound is None or inbound.outcome is not None:
             return
@@ -145,7 +145,7 @@ class Session:
             self._refuse(stream_id, inbound, inbound.reader.cut_short())
 
     def expire(self, now: float) -> None:
-        """Reset the streams whose frame is not whole in time; send the PING that keeps alive."""
+        """Reset the streams that are not whole in time (TRANS-14); keep the connection alive (TRANS-3)."""
         if now >= self.ping_at:
             self.connection.send_ping(0)
             self.ping_at = now + self.limits.keep_alive
@@ -156,7 +156,7 @@ class Session:
                 self._refuse(stream_id, inbound, inbound.reader.cut_short())
 
     def release(self) -> Iterator[bytes | BadFrame]:
-        """Yield the outcomes whose turn has come, end their streams and slide the receive window."""
+        """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11)."""
         while self.streams:
             stream_id, inbound = next(iter(self.streams.items()))
             if inbound.outcome is None:

@@ -24,7 +24,12 @@ from pathlib import Path
 from tools.setup import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
-RELAY = ("-m", "reference.relay", "--listen", "127.0.0.1:0")
+TIMERS = {"register": 1.0, "ring": 1.0, "media": 1.0, "stream": 1.0}
+"""Seconds; short, so that the checks of time-outs need not wait for the defaults."""
+RELAY = (
+    *("-m", "reference.relay", "--listen", "127.0.0.1:0"),
+    *(word for name, seconds in TIMERS.items() for word in (f"--{name}-timeout", str(seconds))),
+)
 SUITE = ("-m", "conformance", "run", "--role", "relay")
 READY_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -116,7 +121,8 @@ def relay(python: str | Path, cwd: Path, log: Path) -> Iterator[str]:
 
 def judge(python: Path, address: str, cwd: Path, out: str) -> str:
     """Let the installed suite judge the relay there; return the last line of its verdict."""
-    said = call([python, *SUITE, "--target", f"udp:{address}", "--out", out], cwd)
+    timers = ",".join(f"{name}={seconds}" for name, seconds in TIMERS.items())
+    said = call([python, *SUITE, "--target", f"udp:{address}", "--timers", timers, "--out", out], cwd)
     return said.rstrip().splitlines()[-1] if said.strip() else ""
 
 

@@ -75,7 +75,7 @@ def undialable(text: str, *, loopback: bool = False) -> str:
 
 
 def normalise_name(name: str | None) -> str | None:
-    """Return a server name (SNI) in lower case; None for no name and for an IP literal.
+    """Return a server name (SNI) in lower case (TRANS-6); None for no name and for an IP literal.
 
     Raises ValueError, naming the value, for anything that is no host name (RFC 6066 section 3):
     labels of 1 to 63 letters, digits, hyphens and underscores, none with a leading hyphen, the last

@@ -82,16 +82,18 @@ class Row(NamedTuple):
 UNANSWERED = (State.PENDING, State.RINGING)
 LIVE = (*UNANSWERED, State.ACTIVE)
 
+# The answer, the caller's setup right behind it, and the callee's (CALL-18, CALL-19, CALL-20).
 _ACCEPTED = Row(State.ACTIVE, (Says.ANSWER, Says.SETUP), (Says.SETUP,))
 
 TRANSITIONS: dict[tuple[State | None, Event, By], Row] = {
     (None, Event.OFFER, By.CALLER): Row(State.PENDING, (), (Says.OFFER,)),
     (State.PENDING, Event.FLUSHED, By.RELAY): Row(State.RINGING, (Says.RINGING,)),
-    (State.RINGING, Event.OFFER, By.CALLER): Row(State.RINGING, (Says.RINGING,)),
+    (State.RINGING, Event.OFFER, By.CALLER): Row(State.RINGING, (Says.RINGING,)),  # CALL-5, CALL-6
     **{(state, Event.REGISTRATION, By.CALLEE): Row(state, (), (Says.OFFER,)) for state in UNANSWERED},
     **{(state, Event.ACCEPT, By.CALLEE): _ACCEPTED for state in UNANSWERED},
+    # Told once, to the other side only, and the answer itself stays here (CALL-28, CALL-29, CALL-31).
     **{(state, Event.REJECT, By.CALLEE): Row(State.ENDED, (Says.DECLINED,)) for state in UNANSWERED},
-    **{
+    **{  # CALL-9
         (state, Event.TIMEOUT, By.RELAY): Row(State.ENDED, (Says.TIMEOUT,), (Says.TIMEOUT,))
         for state in UNANSWERED
     },

@@ -45,7 +45,7 @@ class Calls:
     def direct_call_offer(
         self, session: int, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
     ) -> list[Effect]:
-        """Place a call, ring again for one that rings, or refuse (CALL-1 to CALL-17)."""
+        """Place a call, ring again for one that rings, or refuse (CALL-1, CALL-2, CALL-5, CALL-6, CALL-7)."""
         reason = self.refusal(sender, state, message, now, size)
         if reason is not None:
             return [Send(session, Hangup(reason=reason)), Count("offers_refused", reason)]
@@ -62,7 +62,11 @@ class Calls:
     def refusal(
         self, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
     ) -> HangupReason | None:
-        """Return why an offer is refused, or None; the first row that applies decides (call, Refusals)."""
+        """Return why an offer is refused, or None; the first row that applies decides (call, Refusals).
+
+        CALL-10: nobody there. CALL-11: oneself. CALL-12, CALL-13: the call_id of others. CALL-14: size.
+        CALL-15, CALL-16: limits. A call_id is free again when its call has ended (CALL-17).
+        """
         target = message.target_fingerprint
         live = self.registry.get(message.call_id)
         if live is not None and live.side(sender):  # a Hangup would end the call that is live (CALL-40)
@@ -77,7 +81,12 @@ class Calls:
         return HangupReason.BUSY if full else None
 
     def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
-        """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29)."""
+        """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29).
+
+        The caller (CALL-23) and a second answer (CALL-25) have no row in the table; a third party
+        (CALL-24, SEC-1), an unknown call (CALL-26) and a large answer (CALL-27) end here, in silence.
+        Who answers is the connection's registrant, whatever the body says (SEC-3).
+        """
         call = self.registry.get(message.call_id)
         side = call.side(sender) if call else None
         if call is None or side is None or size > SMALL_MESSAGE:
@@ -86,7 +95,7 @@ class Calls:
         return self.move(call, event, side, message)
 
     def hangup(self, sender: str, message: Hangup, size: int) -> list[Effect]:
-        """End every call of the sender: a Hangup of phase 0 names none (CALL-30 to CALL-33, CALL-41)."""
+        """End every call of the sender: this Hangup names none (CALL-30, CALL-32, CALL-33, CALL-41)."""
         if size > SMALL_MESSAGE:
             return [Count("ignored", "Hangup")]
         return self._each(sender, Event.HANGUP, message)

@@ -52,7 +52,7 @@ REASONS: dict[CloseCode, str] = {
     CloseCode.TOO_SLOW: "peer does not read",
     CloseCode.MEDIA_TIMEOUT: "no media handshake in time",
 }
-"""The reason phrase that travels with each code."""
+"""The reason phrase that travels with each code, never empty (ERR-1)."""
 
 
 class HangupReason(StrEnum):

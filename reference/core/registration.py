@@ -127,7 +127,7 @@ class Presence:
         return ""
 
     def register(self, session: int, who: Registrant) -> int | None:
-        """Make `session` the newest of its fingerprint; return the session that it replaces (REG-11)."""
+        """Make `session` the newest of its fingerprint; return what it replaces (REG-11, REG-12)."""
         self._registrants[session] = who
         if who.zero:  # nobody's key: never callable, and never in another probe's way (REG-17, REG-19)
             return None

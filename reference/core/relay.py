@@ -33,22 +33,26 @@ class RelayCore:
         self.calls = Calls(setting, self.presence, self.timers, ephemeral)
 
     def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
-        """Take in a connection whose handshake is complete; its server name says what for (transport)."""
+        """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8)."""
         limits = self.setting.limits
         if sni == "_signal":
             self.sessions[session] = Session(Service.SIGNAL, address, limits)
-            self.timers.set(session, now + limits.register_timeout)
+            self.timers.set(session, now + limits.register_timeout)  # REG-8
             return []
         if sni is not None and sni.startswith(ROOM_PREFIX):
             self.sessions[session] = Session(Service.ROOM, address, limits, sni.removeprefix(ROOM_PREFIX))
-            self.timers.set(session, now + limits.media_timeout)
+            self.timers.set(session, now + limits.media_timeout)  # MEDIA-8
             return []
         if sni == "ping":
             return [Close(session, CloseCode.NORMAL)]
         return [Close(session, CloseCode.NO_SUCH_SERVICE, "" if sni is None else f"nothing is called {sni}")]
 
     def receive(self, session: int, message: messages.Message, now: float, size: int = 0) -> list[Effect]:
-        """Handle a message whose payload had `size` bytes; what has no business here is only counted."""
+        """Handle a message whose payload had `size` bytes; what has no business here is only counted.
+
+        Before a registration nothing else counts (REG-9), and after it no second one does (REG-10);
+        the zero key has Ping and nothing more (REG-18, REG-20).
+        """
         state = self.sessions.get(session)
         if state is None:  # closed by us while this was on its way
             return []
@@ -70,7 +74,7 @@ class RelayCore:
         return ignored(message)
 
     def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
-        """Count what could not be read; too much of it in a minute ends the connection (ERR-3)."""
+        """Count what could not be read; only too much of it ends the connection (ERR-2, ERR-3)."""
         state = self.sessions.get(session)
         if state is None:
             return []
@@ -136,13 +140,13 @@ class RelayCore:
         if error:
             refusal = messages.RegisterPresenceAck(success=False, error=error)
             closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
-            return [Send(session, refusal), Count("registrations_refused"), *closed]
+            return [Send(session, refusal), Count("registrations_refused"), *closed]  # REG-5, REG-6
         zero = message.identity_pub == ZERO_KEY
         who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
         self.timers.cancel(session)
         older = self.presence.register(session, who)
         effects: list[Effect] = [
-            Send(session, messages.RegisterPresenceAck(success=True)),
+            Send(session, messages.RegisterPresenceAck(success=True)),  # REG-2
             Log("registered", {"fingerprint": who.fingerprint, "signed": who.signed}),
         ]
         if older is not None:
@@ -152,9 +156,9 @@ class RelayCore:
     def _call_offer(self, session: int, state: Session, message: messages.Message) -> list[Effect]:
         rooms = self.calls.rooms
         if not isinstance(message, messages.CallOffer) or rooms.seated(session):
-            return ignored(message)
+            return ignored(message)  # MEDIA-15
         if not rooms.admits(state.call_id, message):
-            return [Count("rooms_refused"), *self._close(session, CloseCode.NOT_ADMITTED)]
+            return [Count("rooms_refused"), *self._close(session, CloseCode.NOT_ADMITTED)]  # MEDIA-7
         self.timers.cancel(session)
         return rooms.join(session, state.call_id, message)
 

@@ -48,7 +48,7 @@ class Rooms:
         return session in self._seats
 
     def admits(self, call_id: str, offer: messages.CallOffer) -> bool:
-        """Tell whether this CallOffer opens the room of `call_id` (MEDIA-3 to MEDIA-6)."""
+        """Tell whether this CallOffer opens the room (MEDIA-3, MEDIA-4, MEDIA-5, MEDIA-6)."""
         call = self._registry.get(call_id)
         return (
             call is not None
@@ -93,7 +93,10 @@ class Rooms:
         return [Close(session, CloseCode.CALL_ENDED) for session in room.seats.values()]
 
     def datagram(self, session: int, data: bytes) -> list[Effect]:
-        """Forward a datagram to the other participant, byte for byte (MEDIA-9, MEDIA-16 to MEDIA-22)."""
+        """Forward a datagram to the other participant, byte for byte, at once (MEDIA-16, MEDIA-17, MEDIA-23).
+
+        Not from a stranger (MEDIA-9), not back (MEDIA-18), and into no other room (MEDIA-19).
+        """
         seat = self._seats.get(session)
         if seat is None:
             return [Count("datagrams_dropped", "not admitted")]

@@ -105,9 +105,10 @@ class FrameReader:
 
 
 def decode(payload: bytes, phase: Phase) -> Message:
-    """Return the message in `payload` as an implementation of `phase` reads it.
+    """Return the message in `payload` as an implementation of `phase` reads it, in any order (WIRE-9).
 
-    Raises Malformed (WIRE-4), UnknownMessage (WIRE-6) or SchemaViolation (WIRE-5).
+    Raises Malformed (WIRE-4), UnknownMessage (WIRE-6, PHASE-1) or SchemaViolation (WIRE-5). What the phase
+    does not know of a message is kept in its `rest` (WIRE-7, WIRE-11, PHASE-2).
     """
     name, body = _open(strict_json.parse(payload))
     shape = _shapes(phase).get(name)
@@ -120,7 +121,7 @@ def decode(payload: bytes, phase: Phase) -> Message:
 
 
 def encode(message: Message, phase: Phase) -> bytes:
-    """Return the payload of `message` as an implementation of `phase` writes it: compact UTF-8.
+    """Return the payload of `message` as an implementation of `phase` writes it (WIRE-10): compact UTF-8.
 
     Members stand in the order of the schema, those of `rest` behind them; members that are younger
     than the phase are left out. Raises Misuse for what no peer of the phase could read.

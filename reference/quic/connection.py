@@ -127,7 +127,7 @@ class Connection(QuicConnection):
         return len(self._datagrams_pending) == self._datagrams_pending.maxlen
 
     def push_datagram(self, data: bytes) -> bool:
-        """Queue one datagram of at most `largest_datagram`; tell whether the oldest was dropped."""
+        """Queue one datagram that is not too large; tell whether the oldest was dropped (MEDIA-25)."""
         full = self.datagrams_full
         self.send_datagram_frame(data)
         return full

@@ -11,7 +11,7 @@ from reference.quic.credentials import Credentials
 from reference.quic.flow import RECEIVE_WINDOW, STREAM_WINDOW
 
 ALPN = "wzp"
-"""The one application protocol, for every role (spec/transport.md)."""
+"""The one application protocol, for every role (TRANS-1)."""
 
 VERSIONS = [int(QuicProtocolVersion.VERSION_1)]
 """The QUIC versions that are spoken, best first."""
@@ -19,7 +19,7 @@ VERSIONS = [int(QuicProtocolVersion.VERSION_1)]
 ID_BYTES = 8
 """The length of our connection ids: short headers do not tell it."""
 
-_LARGEST_DATAGRAM_FRAME = 65_535
+_LARGEST_DATAGRAM_FRAME = 65_535  # TRANS-2
 
 
 def configuration(
