@@ -48,6 +48,13 @@ OPTIONS = {"signed": _SIGNED, "brief": _BRIEF}
 VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "signed"}
 """What a check can ask for, and the process that serves it; who asks for `stopped` stops it, last of all."""
 PLACEHOLDER = "{options}"
+_TIMER_OPTIONS = {
+    "register": "--register-timeout",
+    "ring": "--ring-timeout",
+    "media": "--media-timeout",
+    "stream": "--stream-timeout",
+    "keep_alive": "--keep-alive",
+}
 
 
 @dataclass(frozen=True)
@@ -130,9 +137,13 @@ class Target:
             relay = Relay(self._address, "", self._advertise or _text(self._address), self._timers, LIMITS)
         else:
             self.start(variant)
-            relay = self._ready(self._running[self._process_of(variant)])
+            name = self._process_of(variant)
+            relay = self._ready(self._running[name], told(name) if self.configurable else {})
         if variant == "open" and relay.policy != "open":
-            message = "the relay under test does not tell that its policy is open"
+            message = (
+                "this needs a relay whose policy is open: let the suite start yours with {options}, "
+                'or start it so and let its ready line say "registration":"open"'
+            )
             raise Unsupported(message)
         self._relays[variant] = relay
         return relay
@@ -173,19 +184,34 @@ class Target:
             command += options if word == PLACEHOLDER else [word]
         return Process(command, folder / f"{name}.log", 15.0 * self._slow)
 
-    def _ready(self, process: Process) -> Relay:
-        ready = process.ready()
+    def _ready(self, process: Process, options: Mapping[str, Any]) -> Relay:
+        """Return the relay as its ready line tells it; what that leaves out is as it was told to be."""
+        ready = {**options, **process.ready()}
         try:
             host, _, port = ready["addr"].rpartition(":")
             address = resolve(f"{host}:{port}")
             policy = str(ready.get("registration", ""))
-            timers = self._timers | {name: float(value) for name, value in ready.get("timers", {}).items()}
+            said = {**options.get("timers", {}), **ready.get("timers", {})}
+            timers = self._timers | {name: float(value) for name, value in said.items()}
             limits = LIMITS | {name: float(value) for name, value in ready.get("limits", {}).items()}
         except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
             message = f"the ready line of the relay under test makes no sense: {error}"
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
         advertise = str(ready.get("advertise") or self._advertise or _text(address))
         return Relay(address, policy, advertise, timers, limits, process, ready)
+
+
+def told(name: str) -> dict[str, Any]:
+    """Return what the options of a process mean, in the words of the ready line."""
+    words = OPTIONS[name]
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    timers = {word: float(given[option]) for word, option in _TIMER_OPTIONS.items() if option in given}
+    ready: dict[str, Any] = {"registration": given["--registration"], "timers": timers}
+    if "--advertise" in given:
+        ready["advertise"] = given["--advertise"]
+    if "--max-connections" in given:
+        ready["limits"] = {"connections": float(given["--max-connections"])}
+    return ready
 
 
 def resolve(text: str) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram
 from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
 from reference.core.relay import RelayCore
 from reference.endpoint import DatagramFate, Endpoint, EndpointLimits
+from reference.memory import give_back
 from reference.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from reference.core.phases import Phase
     from reference.core.sessions import Setting
     from reference.endpoint import Credentials
+
+
+CROWD = 100
+"""Sessions at once after which memory is given back when the last of them has gone."""
 
 
 class Switch:
@@ -44,6 +49,7 @@ class Switch:
         self.logger = logger
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
+        self._crowd = 0
 
     async def open(self, host: str, port: int, credentials: Credentials, limits: EndpointLimits) -> None:
         """Bind the socket; raises OSError when the address cannot be had."""
@@ -124,6 +130,10 @@ class Switch:
         """Clean up after a connection."""
         self.logger.debug("lost", session=session, code=code, reason=reason, by_peer=by_peer)
         self._perform(self.core.lost(session))
+        self._crowd = max(self._crowd, len(self.core.sessions))
+        if not self.core.sessions and self._crowd >= CROWD:  # nobody waits for us now
+            self._crowd = 0
+            give_back()
 
     def _tick(self) -> None:
         self._timer = self._deadline = None
