@@ -12,7 +12,7 @@ from reference.core import wire
 from reference.core.addresses import parse_address
 from reference.core.client import ClientCore
 from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
-from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
+from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode, Misuse
 from reference.core.line import Leg
 from reference.endpoint import Endpoint, EndpointLimits
 from reference.opus import AudioError
@@ -125,7 +125,11 @@ class Handset:
     def _dial(self, effect: Dial) -> None:
         leg = Leg(effect.leg)
         self._close(leg, CloseCode.NORMAL)
-        session = self.endpoint.dial(parse_address(effect.address), effect.sni)
+        try:
+            session = self.endpoint.dial(parse_address(effect.address), effect.sni)
+        except Misuse as error:  # an address of the other family: nobody can be there for us
+            self.perform(self.core.lost(leg, -1, str(error), time.monotonic()))
+            return
         self._sessions[leg], self._legs[session] = session, leg
 
     def _close(self, leg: Leg, code: CloseCode) -> None:

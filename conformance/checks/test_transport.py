@@ -87,8 +87,9 @@ async def test_server_names_are_read_without_case(stage: Stage) -> None:
 @check("TRANS-7")
 async def test_an_unknown_server_name_is_closed(stage: Stage) -> None:
     """Clients connect to names that mean nothing; each must be closed with NO_SUCH_SERVICE."""
-    for name in ("version", "_federation", "nonsense", "default", None):
-        puppet = await stage.dial(f"client of {name}", name)
+    long = ".".join(["n" * 60] * 4)  # longer than a reason may be, and still a name
+    for name in ("version", "_federation", "nonsense", "default", long, None):
+        puppet = await stage.dial(f"client of {name and name[:20]}", name)
         await stage.expects_close(puppet, CODES["NO_SUCH_SERVICE"])
 
 

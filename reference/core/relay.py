@@ -20,6 +20,9 @@ from reference.core.timers import Timers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NAME_SHOWN = 64
+"""Characters of an unknown server name in a close: a whole one may not fit into its reason."""
+
 
 class RelayCore:
     """The state of one relay; `ephemeral` returns 32 fresh private bytes for each media handshake."""
@@ -45,7 +48,8 @@ class RelayCore:
             return []
         if sni == "ping":
             return [Close(session, CloseCode.NORMAL)]
-        return [Close(session, CloseCode.NO_SUCH_SERVICE, "" if sni is None else f"nothing is called {sni}")]
+        what = "" if sni is None else f"nothing is called {sni[:NAME_SHOWN]}"
+        return [Close(session, CloseCode.NO_SUCH_SERVICE, what)]
 
     def receive(self, session: int, message: messages.Message, now: float, size: int = 0) -> list[Effect]:
         """Handle a message whose payload had `size` bytes; what has no business here is only counted.
