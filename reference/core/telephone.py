@@ -71,6 +71,8 @@ class Telephone:
         """Tell that the other end accepted; CallSetup comes next (CALL-19)."""
         if not self._cue(message.call_id, Cue.ANSWER):
             return []
+        if message.accept_mode is AcceptMode.REJECT:  # a relay should have said Hangup{Declined} (CALL-29)
+            return self.end(HangupReason.DECLINED)
         return [Tell("answered", {"mode": message.accept_mode})]
 
     def direct_call_offer(self, message: messages.DirectCallOffer, now: float) -> list[Effect]:

@@ -259,3 +259,13 @@ def test_nobody_speaks_alone() -> None:
         sent = telephone(line).speak(b"audio")
         assert (1 if line is Line.TALKING else 0) == len(sent)
     assert [] == telephone().speak(b"audio")
+
+
+@pytest.mark.parametrize("line", [Line.PLACED, Line.RINGING])
+def test_a_forwarded_reject_ends_the_call(line: Line) -> None:
+    """A relay that forwards a rejecting answer, as it should not, leaves nobody waiting."""
+    one = telephone(line)
+    assert one.call is not None
+    reject = DirectCallAnswer(call_id=one.call.call_id, accept_mode=AcceptMode.REJECT)
+    assert [Tell("ended", {"reason": "Declined"})] == one.direct_call_answer(reject)
+    assert (None, None) == (one.call, one._timers.next())
