@@ -203,7 +203,7 @@ def tracing() -> None:
 
 
 @app.command()
-def mutants(only: Only = None, jobs: Jobs = 2, out: Annotated[Path | None, typer.Option()] = None) -> None:
+def mutants(only: Only = None, jobs: Jobs = 3, out: Annotated[Path | None, typer.Option()] = None) -> None:
     """Judge every mutant: each is to be rejected by the check of its rule and by no other."""
     from conformance import kills, trace  # noqa: PLC0415 - starts processes
 
