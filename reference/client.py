@@ -32,6 +32,7 @@ HEX = frozenset("0123456789abcdef")
 GROUPS, GROUP = 8, 4
 TLS_DIGITS = 64
 KEEP_ALIVE = 5.0
+ALIAS = 255
 RELAY = "127.0.0.1:4433"
 IDENTITY = Path("client.identity")
 Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
@@ -86,6 +87,10 @@ class Options:
         except identities.IdentityFileError as error:
             hint = "`python -m reference.client identity new FILE` makes one"
             raise CommandError(f"{error}; {hint}") from error
+        if self.alias is not None and not (len(self.alias) <= ALIAS and self.alias.isprintable()):
+            raise CommandError(
+                f"--alias {self.alias!r}: a name has at most {ALIAS} characters, all printable"
+            )
         return Account(who, reachable, pin, self.alias, answer)
 
 

@@ -69,7 +69,11 @@ class Display:
             sys.stdout.write(json.dumps({"event": event, "at": since, "time": time.time(), **members}) + "\n")
             sys.stdout.flush()
             return
-        self._console.print(f"{since:8.3f}  {sentence(event, members)}", markup=False, soft_wrap=True)
+        # What the other end or the relay wrote is shown, and does not steer the terminal.
+        words = "".join(
+            it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in sentence(event, members)
+        )
+        self._console.print(f"{since:8.3f}  {words}", markup=False, soft_wrap=True)
 
     def ask(self, words: str) -> None:
         """Say what can be typed; a program that reads JSON knows."""

@@ -223,6 +223,7 @@ class Endpoint(asyncio.DatagramProtocol):
         now = time.monotonic()
         session.connection.receive_datagram(data, addr[:2], now=now)
         if session.connection.untouched and not session.dialled:
+            session.connection.dissolve()
             return  # nothing in it was readable: it leaves nothing behind
         if not session.routes:
             self._admit(session, route)

@@ -140,16 +140,16 @@ class Handset:
 
     def _heard(self, effect: Tell) -> None:
         members = dict(effect.members)
-        if effect.event == "joined" and self.talk is None:
-            self._pick_up()
-        elif effect.event == "talking" and self.talk is not None:
-            self.talk.start()
-        elif effect.event == "ended" and self.talk is not None:
+        if effect.event == "ended" and self.talk is not None:
             self.talk.close()
             playout = self.talk.playout
             members |= {"sent": self.talk.sent, "received": playout.received, "lost": playout.lost}
             self.talk = None
         self._tell(effect.event, members)
+        if effect.event == "joined" and self.talk is None:
+            self._pick_up()
+        elif effect.event == "talking" and self.talk is not None:
+            self.talk.start()
 
     def _pick_up(self) -> None:
         try:

@@ -89,6 +89,7 @@ class Program:
     async def _converse(self, target: str, duration: float, *, stay: bool) -> None:
         core = self.handset.core
         await self._until(lambda: core.online)
+        self.ends.clear()  # what ended before was somebody else's call to us
         self.handset.perform(core.place(target, time.monotonic()))
         await self._until(lambda: self.talked or bool(self.ends))
         if not self.ends:

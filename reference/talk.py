@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from reference.opus import Frame
 
 FRAME_SECONDS = media.FRAME_MS / 1000
+LONGEST_GAP = 1.0
+"""Seconds of missed turns that are made up for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,14 @@ class Talk:
         self._microphone = Microphone() if plan.send == "mic" else None
         self._source = self._open(plan)
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         self._next = 0.0
 
     def start(self) -> None:
-        """Begin the first turn now."""
-        self._next = asyncio.get_running_loop().time()
-        self._turn()
+        """Begin the first turn now; a second time, after a rejoin, does nothing."""
+        if self._timer is None:
+            self._next = asyncio.get_running_loop().time()
+            self._turn()
 
     def hear(self, datagram: bytes) -> None:
         """Take in one datagram of the other end; what is no audio of ours is left out."""
@@ -89,6 +93,7 @@ class Talk:
 
     def close(self) -> None:
         """Stop the loop and close recording and devices."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for thing in (self._recording, self._speaker, self._microphone):
@@ -102,15 +107,18 @@ class Talk:
 
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
+        if loop.time() - self._next > LONGEST_GAP:  # the machine slept: what was missed is past
+            self._next = loop.time()
         try:
-            while self._next <= loop.time():
+            while self._next <= loop.time() and not self._closed:
                 self._next += FRAME_SECONDS
                 self._say()
                 self._play()
         except AudioError as error:  # a full disk, a codec: the call cannot go on without
             self._fail(str(error))
             return
-        self._timer = loop.call_at(self._next, self._turn)
+        if not self._closed:
+            self._timer = loop.call_at(self._next, self._turn)
 
     def _say(self) -> None:
         frame = next(self._source, None)

@@ -115,7 +115,7 @@ class Call:
     call_id: str
     caller: str
     callee: str
-    offer: DirectCallOffer
+    offer: DirectCallOffer | None
     state: State | None = None
 
     @property
@@ -142,7 +142,7 @@ class Call:
         `forwarded` is the answer or hangup that moved the call; raises Misuse when there is none to forward.
         """
         match says:
-            case Says.OFFER:
+            case Says.OFFER if self.offer is not None:
                 return self.offer
             case Says.RINGING:
                 return CallRinging(call_id=self.call_id)

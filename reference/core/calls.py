@@ -7,7 +7,7 @@ does not name changes nothing and is answered with nothing.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reference.core.call import By, Call, Event, Says, State
 from reference.core.effects import Count, Effect, Log, Send
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from reference.core.timers import Timers
 
 
+class Receipt(NamedTuple):
+    """What comes back when an offer has left: its call, and the session it was for."""
+
+    call: Call
+    session: int
+
+
 class Calls:
     """All live calls of one relay, their deadlines and their rooms."""
 
@@ -40,6 +47,7 @@ class Calls:
         self.presence = presence
         self.timers = timers
         self.registry = Registry()
+        self.waiting: dict[int, int] = {}  # offers that have not left towards a session yet
         self.rooms = Rooms(setting.identity, self.registry, ephemeral)
 
     def direct_call_offer(
@@ -77,8 +85,9 @@ class Calls:
             return HangupReason.ERROR
         if self.presence.session(target) is None:
             return HangupReason.ERROR
-        full = max(self.registry.count(sender), self.registry.count(target)) >= self.setting.limits.calls
-        return HangupReason.BUSY if full else None
+        there = self.presence.session(target)
+        counts = (self.registry.count(sender), self.registry.count(target), self.waiting.get(there or 0, 0))
+        return HangupReason.BUSY if max(counts) >= self.setting.limits.calls else None
 
     def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
         """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29).
@@ -109,10 +118,19 @@ class Calls:
         return self._each(fingerprint, Event.LOSS)
 
     def flushed(self, receipt: object) -> list[Effect]:
-        """Note that an offer has left towards the callee; the receipt is its call (CALL-3, CALL-4)."""
-        if isinstance(receipt, Call) and self.registry.get(receipt.call_id) is receipt:
-            return self.move(receipt, Event.FLUSHED, By.RELAY)
-        return []
+        """Note that an offer has left towards the callee; the receipt names its call (CALL-3, CALL-4)."""
+        if not isinstance(receipt, Receipt):
+            return []
+        if self.waiting.get(receipt.session, 0) > 1:
+            self.waiting[receipt.session] -= 1
+        else:
+            self.waiting.pop(receipt.session, None)
+        call = receipt.call
+        return self.move(call, Event.FLUSHED, By.RELAY) if self.registry.get(call.call_id) is call else []
+
+    def lost(self, session: int) -> None:
+        """Forget what was on its way to a session that has ended."""
+        self.waiting.pop(session, None)
 
     def shutdown(self) -> list[Effect]:
         """End every call because the relay stops (ERR-5)."""
@@ -120,16 +138,19 @@ class Calls:
 
     def move(self, call: Call, event: Event, by: By, forwarded: Message | None = None) -> list[Effect]:
         """Move a call by its table and say what the row says; without a row nothing happens."""
+        before = call.state
         row = call.move(event, by)
         if row is None:
             return [Count("ignored", event)]
-        effects: list[Effect] = [Log(f"call.{event}", {"call_id": call.call_id, "state": row.to})]
+        told = Log(f"call.{event}", {"call_id": call.call_id, "state": row.to})
+        effects: list[Effect] = [] if row.to is before else [told]  # a repeated offer fills no log
         for party, words in ((call.caller, row.caller), (call.callee, row.callee)):
             session = self.presence.session(party)
             if session is not None:
                 effects += [self._say(session, call, says, forwarded) for says in words]
         if row.to is State.ACTIVE:
             self.timers.cancel(call)
+            call.offer = None  # nobody is sent it again, and it may be large
         if row.to is State.ENDED:
             self.timers.cancel(call)
             self.registry.remove(call)
@@ -146,4 +167,7 @@ class Calls:
 
     def _say(self, session: int, call: Call, says: Says, forwarded: Message | None) -> Send:
         spoken = call.spoken(says, forwarded, self.setting.relay_addr)
-        return Send(session, spoken, receipt=call if says is Says.OFFER else None)
+        if says is not Says.OFFER:
+            return Send(session, spoken)
+        self.waiting[session] = self.waiting.get(session, 0) + 1
+        return Send(session, spoken, receipt=Receipt(call, session))

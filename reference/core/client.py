@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reference.core import messages
 from reference.core.effects import Close, Dial, Effect, Send, Tell
-from reference.core.errors import CloseCode
+from reference.core.errors import CloseCode, HangupReason
 from reference.core.line import Account, Alarm, Answer, Leg
 from reference.core.telephone import Telephone
 from reference.core.timers import Timers
@@ -46,6 +46,7 @@ class ClientCore:
         self._jitter = jitter
         self._attempts = 0
         self._ever_online = False
+        self._orphan = False
         self._timers: Timers[Alarm] = Timers()
         self.telephone = Telephone(account, self._timers, entropy)
 
@@ -85,7 +86,7 @@ class ClientCore:
             case messages.RegisterPresenceAck():
                 return self._register_presence_ack(message)
             case messages.Pong():
-                return [Tell("pong", {"timestamp_ms": message.timestamp_ms})]
+                return telephone.pong(message)
             case messages.DirectCallOffer():
                 return telephone.direct_call_offer(message, now)
             case messages.CallRinging():
@@ -95,7 +96,7 @@ class ClientCore:
             case messages.CallSetup():
                 return telephone.call_setup(message, now)
             case messages.Hangup():
-                return telephone.end(message.reason)
+                return telephone.hangup_received(message)
         return []
 
     def lost(self, leg: Leg, code: int, reason: str, now: float) -> list[Effect]:
@@ -106,11 +107,12 @@ class ClientCore:
             return self.telephone.media_lost(code, reason, now)
         self.online = False
         self._timers.cancel(Alarm.SIGNAL)
+        self._orphan = self._orphan or self.telephone.call is not None
         ended = self.telephone.end("connection lost")
         final = FINAL.get(CloseCode(code)) if code in set(CloseCode) else None
         if final is not None:
             return [*ended, *self._stop(final, reason)]
-        if not self._ever_online:
+        if not self._ever_online and code < 0:
             why = f"no relay answers at {self.account.relay}: {reason}"
             return [*ended, *self._stop("unreachable", why)]
         delay = BACK_OFF[min(self._attempts, len(BACK_OFF) - 1)] * (1 + JITTER * self._jitter())
@@ -159,7 +161,12 @@ class ClientCore:
         self._timers.cancel(Alarm.SIGNAL)
         self.online = self._ever_online = True
         self._attempts = 0
-        return [Tell("registered", {"fingerprint": self.account.identity.fingerprint})]
+        told = Tell("registered", {"fingerprint": self.account.identity.fingerprint})
+        if not self._orphan:
+            return [told]
+        # The relay may not have noticed that we were away, and our old call may live on in it.
+        self._orphan = False
+        return [Send(Leg.SIGNAL, messages.Hangup(reason=HangupReason.NORMAL)), told]
 
     def _stop(self, kind: str, why: str) -> list[Effect]:
         """End everything for good; `kind` decides the exit status of a program."""

@@ -73,6 +73,7 @@ class OwnCall:
     line: Line
     relay_addr: str = ""
     media_losses: int = 0
+    rejections: int = 0
     sender: Sender = field(default_factory=Sender)
 
     def cue(self, cue: Cue) -> bool:

@@ -107,6 +107,7 @@ class RelayCore:
         if state is None:
             return []
         self.timers.cancel(session)
+        self.calls.lost(session)
         if state.service is Service.ROOM:
             return self.calls.rooms.leave(session)
         unreachable = self.presence.forget(session)

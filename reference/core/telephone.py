@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MEDIA_ATTEMPTS = 5
 """How often a call's media connection may be lost before the call is given up."""
 
+BEHIND = 2**64 - 1
+"""The number of the Ping that follows a rejection."""
+
 MEDIA_AGAIN = 1.0
 """Seconds between two attempts to join the room."""
 
@@ -81,7 +84,13 @@ class Telephone:
             if self.call.call_id == message.call_id:  # the same call, rung again on our new connection
                 return []
             busy = messages.DirectCallAnswer(call_id=message.call_id, accept_mode=AcceptMode.REJECT)
-            return [Send(Leg.SIGNAL, busy), Tell("missed", {"peer": message.caller_fingerprint})]
+            behind = messages.Ping(timestamp_ms=BEHIND)
+            self.call.rejections += 1
+            return [
+                Send(Leg.SIGNAL, busy),
+                Send(Leg.SIGNAL, behind),
+                Tell("missed", {"peer": message.caller_fingerprint}),
+            ]
         self.call = OwnCall(message.call_id, message.caller_fingerprint, Line.INCOMING)
         self._timers.set(Alarm.ANSWER, now + self.account.answer_timeout)
         members = {
@@ -90,6 +99,24 @@ class Telephone:
             "alias": message.caller_alias,
         }
         return [Tell("incoming", members), *self.answer(self.account.answer)]
+
+    def pong(self, message: messages.Pong) -> list[Effect]:
+        """Note that the relay has handled a rejection (REG-20), or tell the answer to the user's own Ping."""
+        if message.timestamp_ms != BEHIND:
+            return [Tell("pong", {"timestamp_ms": message.timestamp_ms})]
+        if self.call is not None and self.call.rejections:
+            self.call.rejections -= 1
+        return []
+
+    def hangup_received(self, message: messages.Hangup) -> list[Effect]:
+        """End the call (CALL-37), unless the Hangup may be that of a call which we have just rejected.
+
+        A Hangup of phase 0 names no call. In a room the relay's close tells whether it was ours (MEDIA-14).
+        """
+        call = self.call
+        if call is not None and call.rejections and call.line in {Line.WAITING, Line.TALKING}:
+            return []
+        return self.end(message.reason)
 
     def answer(self, answer: Answer) -> list[Effect]:
         """Answer the incoming call as the user decided."""
@@ -166,9 +193,9 @@ class Telephone:
 
     def speak(self, payload: bytes | None) -> list[Effect]:
         """Send one frame of audio if we talk; for None its time passes unsent (MEDIA-26 to MEDIA-28)."""
-        if self.call is None or self.call.line is not Line.TALKING:
+        if self.call is None:
             return []
-        if payload is None:
+        if payload is None or self.call.line is not Line.TALKING:
             self.call.sender.pause()
             return []
         return [SendDatagram(Leg.MEDIA, self.call.sender.datagram(payload))]

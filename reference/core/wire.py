@@ -13,7 +13,7 @@ from enum import EnumType
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args, get_type_hints
 
-from jsonschema_rs import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 import schemas
 from reference.core import strict_json
@@ -158,8 +158,9 @@ class _Shape:
 
     def check(self, body: Json) -> None:
         """Raise SchemaViolation unless `body` is a body of this message (WIRE-5)."""
-        if not self.validator.is_valid(body):
-            error = next(iter(self.validator.iter_errors(body)))
+        try:
+            self.validator.validate(body)  # stops at the first error: a hostile body may hold a million
+        except ValidationError as error:
             keyword = str(error.schema_path[-1])
             found = error.message if keyword == "required" else self._shown(cast("Json", error.instance))
             self._refuse(error.instance_path, keyword, found)

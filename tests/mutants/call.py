@@ -77,7 +77,7 @@ def everybody_rings() -> None:
         if event is Event.OFFER and call.state is State.PENDING:
             parties = {call.caller, call.callee}
             others = [it for who, it in self.presence._sessions.items() if who not in parties]
-            effects += [Send(other, call.offer) for other in others[-1:]]
+            effects += [Send(other, call.offer) for other in others[-1:] if call.offer is not None]
         return effects
 
     Calls.move = move

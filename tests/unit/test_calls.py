@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from reference.core.call import LIVE, By, Call, Event, State
-from reference.core.calls import Calls
+from reference.core.calls import Calls, Receipt
 from reference.core.errors import HangupReason
 from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup
 from reference.core.sessions import SMALL_MESSAGE, Limits
@@ -62,6 +62,11 @@ class Stage:
         live = self.calls.registry.get(CALL_ID)
         return State.ENDED if live is None or live.state is None else live.state
 
+    def receipt(self) -> Receipt | None:
+        """Return what comes back when the offer of the call has left, if there is a call."""
+        session = self.world.relay.presence.session(self.call.callee) if self.call else None
+        return Receipt(self.call, session) if self.call and session is not None else None
+
     def play(self, event: Event, by: str) -> dict[str, list[str]]:
         """Let something happen; return what each party was told of it, in order."""
         mark = len(self.world.journal)
@@ -79,7 +84,7 @@ class Stage:
         if party is None:
             match event:
                 case Event.FLUSHED:
-                    world.relay_does(relay.flushed(self.call))
+                    world.relay_does(relay.flushed(self.receipt()))
                 case Event.TIMEOUT:
                     world.advance(TIMEOUT)
                 case Event.SHUTDOWN:
@@ -280,7 +285,7 @@ def test_a_hangup_ends_every_call_of_its_sender() -> None:
 def test_a_late_receipt_moves_nothing() -> None:
     """The receipt of a call that has ended does not make its successor of the same call_id ring."""
     stage = Stage(State.PENDING)
-    older = stage.call
+    older = stage.receipt()
     stage.caller.says(HANGUP)
     stage.caller.says(stage.offer)
     assert [] == stage.world.relay.flushed(older)

@@ -185,3 +185,26 @@ def test_a_lost_signal_connection_ends_the_call() -> None:
 def test_signalling_means_nothing_in_a_room(message: Ping | Pong | Hangup) -> None:
     """A message of signalling that comes on the media connection does nothing."""
     assert [] == online().receive(Leg.MEDIA, message, 0.0)
+
+
+def test_a_call_that_was_cut_is_hung_up_behind_the_next_registration() -> None:
+    """The relay may not have noticed the loss; without a call nothing but the registration is sent."""
+    for calling in (True, False):
+        core = online()
+        if calling:
+            core.place(identity("bob").fingerprint, 0.0)
+        core.lost(Leg.SIGNAL, -1, "idle timeout", 1.0)
+        core.tick(2.0)
+        core.connected(Leg.SIGNAL, KEY)
+        hangup = [Send(Leg.SIGNAL, Hangup(reason=HangupReason.NORMAL))] if calling else []
+        told_first = Tell("registered", {"fingerprint": ALICE.fingerprint})
+        assert [*hangup, told_first] == core.receive(Leg.SIGNAL, ACK, 2.1)
+
+
+def test_a_relay_that_is_full_at_first_is_tried_again() -> None:
+    """A close that says come back is followed even before the first registration."""
+    core = fresh()
+    core.start(0.0)
+    effects = core.lost(Leg.SIGNAL, CloseCode.TOO_MANY_CONNECTIONS, "too many connections", 1.0)
+    assert ["offline"] == told(effects)
+    assert 2.0 == core.deadline()

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from reference.core.calls import Receipt
 from reference.core.effects import Close, Effect, Send, SendDatagram
 from reference.core.errors import HangupReason
 from reference.core.media import Header
@@ -88,8 +89,8 @@ class Model:
                 said += self.move(call_id, event, "caller" if name == call.caller else "callee", forwarded)
         return said
 
-    def offer(self, name: str, target: str, call_id: str, now: float) -> Said:
-        """Refuse, ignore, repeat or begin a call."""
+    def offer(self, name: str, target: str, call_id: str, now: float, waiting: list[int]) -> Said:
+        """Refuse, ignore, repeat or begin a call; `waiting` has a session for each offer still on its way."""
         live, mine = self.calls.get(call_id), self.newest[name]
         if live is not None and name in (live.caller, live.callee):
             same = (live.caller, live.callee) == (name, target)
@@ -98,6 +99,8 @@ class Model:
             return [(mine, "Hangup{Error}")]
         if target not in self.newest:
             return [(mine, "Hangup{Error}")]
+        if LIMITS.calls <= waiting.count(self.newest[target]):
+            return [(mine, "Hangup{Busy}")]
         for party in (name, target):
             if LIMITS.calls <= sum(party in (call.caller, call.callee) for call in self.calls.values()):
                 return [(mine, "Hangup{Busy}")]
@@ -116,7 +119,7 @@ class Histories(RuleBasedStateMachine):
         self.model = Model()
         self.now = 0.0
         self.last = 0
-        self.receipts: list[tuple[object, str, Modelled]] = []
+        self.receipts: list[tuple[Receipt, str, Modelled]] = []
 
     def expect(self, said: Said, effects: list[Effect]) -> None:
         """Compare what was said with what had to be, for each session in order."""
@@ -126,7 +129,7 @@ class Histories(RuleBasedStateMachine):
                 heard.append((effect.session, word(effect.message)))
             if isinstance(effect, Send | SendDatagram):
                 assert effect.session in self.relay.sessions
-            if isinstance(effect, Send) and effect.receipt is not None:
+            if isinstance(effect, Send) and isinstance(effect.receipt, Receipt):
                 call_id = getattr(effect.message, "call_id", "")
                 self.receipts.append((effect.receipt, call_id, self.model.calls[call_id]))
         assert sorted(said, key=lambda one: one[0]) == sorted(heard, key=lambda one: one[0])
@@ -192,7 +195,8 @@ class Histories(RuleBasedStateMachine):
         """Somebody calls somebody."""
         if name in self.model.newest:
             message = offer(PEOPLE[name], PEOPLE[callee], call_id)
-            self.says(name, message, self.model.offer(name, callee, call_id, self.now))
+            waiting = [receipt.session for receipt, _, _ in self.receipts]
+            self.says(name, message, self.model.offer(name, callee, call_id, self.now, waiting))
 
     @rule(name=names, call_id=call_ids, mode=st.sampled_from(AcceptMode))
     def answers(self, name: str, call_id: str, mode: AcceptMode) -> None:

@@ -20,9 +20,11 @@ from reference.core.messages import (
     CallSetup,
     DirectCallAnswer,
     Hangup,
+    Ping,
+    Pong,
     RoomUpdate,
 )
-from reference.core.telephone import MEDIA_AGAIN, MEDIA_ATTEMPTS, Telephone
+from reference.core.telephone import BEHIND, MEDIA_AGAIN, MEDIA_ATTEMPTS, Telephone
 from reference.core.timers import Timers
 from tests.world import RELAY, World, entropy, identity, offer
 
@@ -132,9 +134,26 @@ def test_a_second_call_is_rejected() -> None:
     one = telephone(Line.TALKING)
     reject = DirectCallAnswer(call_id="c2", accept_mode=AcceptMode.REJECT)
     missed = Tell("missed", {"peer": BOB.fingerprint})
-    assert [Send(Leg.SIGNAL, reject), missed] == one.direct_call_offer(offer(BOB, ALICE, "c2"), 0.0)
+    behind = Send(Leg.SIGNAL, Ping(timestamp_ms=BEHIND))
+    assert [Send(Leg.SIGNAL, reject), behind, missed] == one.direct_call_offer(offer(BOB, ALICE, "c2"), 0.0)
     assert one.call is not None
     assert ("c1", Line.TALKING) == (one.call.call_id, one.call.line)
+
+
+def test_the_hangup_of_a_rejected_call_does_not_end_ours() -> None:
+    """Until the relay has handled our rejection a Hangup may be the other call's; the room tells ours."""
+    one = telephone(Line.TALKING)
+    one.direct_call_offer(offer(BOB, ALICE, "c2"), 0.0)
+    hangup = Hangup(reason=HangupReason.NORMAL)
+    assert [] == one.hangup_received(hangup)
+    assert one.call is not None
+    assert [] == one.pong(Pong(timestamp_ms=BEHIND))
+    assert Tell("ended", {"reason": "Normal"}) == one.hangup_received(hangup)[-1]
+
+
+def test_a_pong_of_the_user_is_told() -> None:
+    """Any other number is the answer to a Ping that the user asked for."""
+    assert [Tell("pong", {"timestamp_ms": 7})] == telephone().pong(Pong(timestamp_ms=7))
 
 
 @pytest.mark.parametrize(
@@ -265,7 +284,14 @@ def test_nobody_speaks_alone() -> None:
 def test_a_forwarded_reject_ends_the_call(line: Line) -> None:
     """A relay that forwards a rejecting answer, as it should not, leaves nobody waiting."""
     one = telephone(line)
-    assert one.call is not None
-    reject = DirectCallAnswer(call_id=one.call.call_id, accept_mode=AcceptMode.REJECT)
+    reject = DirectCallAnswer(call_id="c1", accept_mode=AcceptMode.REJECT)
     assert [Tell("ended", {"reason": "Declined"})] == one.direct_call_answer(reject)
     assert (None, None) == (one.call, one._timers.next())
+
+
+def test_time_passes_while_the_room_is_joined_again() -> None:
+    """The timestamp follows the frames of audio while nothing can be sent (MEDIA-27)."""
+    one = telephone(Line.JOINING)
+    assert one.call is not None
+    assert [[], []] == [one.speak(b"audio"), one.speak(None)]
+    assert (0, 40) == (one.call.sender.sequence, one.call.sender.timestamp)

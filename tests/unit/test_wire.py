@@ -470,3 +470,13 @@ def test_a_phase_that_the_schemas_do_not_reach_is_refused() -> None:
     """Reading as a phase that is not there yet is our own mistake, and is named."""
     with pytest.raises(ValueError, match="do not reach phase '7'"):
         decode(b'{"Hangup":{"reason":"Normal"}}', Phase.DUAL_STACK)
+
+
+def test_a_million_faults_are_refused_at_the_first() -> None:
+    """A body with as many faults as fit into a message is refused by its first one."""
+    empty = b",".join([b"{}"] * 300_000)
+    payload = b'{"DirectCallOffer":{"supported_profiles":[' + empty + b"]}}"
+    assert len(payload) < FRAME_LIMIT
+    with pytest.raises(SchemaViolation) as caught:
+        decode(payload, Phase.SIGNALLED_CALL)
+    assert len(str(caught.value)) < 300
