@@ -7,6 +7,7 @@ exactly; memory has to stop growing, see MEMORY_TOLERANCE.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from bench.report import Report, Row, Verdict
 from bench.scenario import Batch, Registering, Size
 from reference.endpoint import EndpointLimits
 
-MEMORY_TOLERANCE = 0.08
+MEMORY_TOLERANCE = 0.03
 """How much larger a relay may be after the last crowd than after the one before, as a part of it.
 
 The first crowds make it grow: what Python and the C library took from the system they keep for the next
@@ -31,6 +32,8 @@ objects, with holes that fill better every time. A leak would grow by the same a
 """
 
 MICRO = 1e6
+GIVEN_BACK = 4.0
+"""Seconds after which a relay whose crowd has gone has given its memory back."""
 _MEBIBYTE = 1_048_576
 
 Told = Callable[[str, int, int], None]
@@ -117,6 +120,7 @@ class Bench:
         """Let the crowd go, and note what stays behind."""
         await scenario.leave(clients, self._step("leaving", len(clients)))
         tables = await self._at_rest(found.rests[0].tables)
+        await asyncio.sleep(GIVEN_BACK)
         found.rests.append(Rest(tables, self.crowd.memory()))
 
     async def _at_rest(self, wanted: dict[str, int]) -> dict[str, int]:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from reference.endpoint import Credentials
 
 
+CLOSING = 3.0
+"""Seconds after which closed connections have left the endpoint too."""
 CROWD = 100
-"""Sessions at once after which memory is given back when the last of them has gone."""
+"""Sessions at once after which memory is given back when three of four have gone."""
 
 
 class Switch:
@@ -131,9 +133,9 @@ class Switch:
         self.logger.debug("lost", session=session, code=code, reason=reason, by_peer=by_peer)
         self._perform(self.core.lost(session))
         self._crowd = max(self._crowd, len(self.core.sessions))
-        if not self.core.sessions and self._crowd >= CROWD:  # nobody waits for us now
-            self._crowd = 0
-            give_back()
+        if self._crowd >= max(CROWD, 4 * len(self.core.sessions)):  # a crowd has gone
+            self._crowd = len(self.core.sessions)
+            asyncio.get_running_loop().call_later(CLOSING, give_back)
 
     def _tick(self) -> None:
         self._timer = self._deadline = None
