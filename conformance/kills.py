@@ -45,8 +45,8 @@ def judge(mutant: Mutant) -> list[tuple[str, str, str]]:
     """Run every check against one relay mutant; return id, verdict and message of each.
 
     It runs in a process of its own and keeps no state between two mutants but the modules. A failure that
-    nobody expects has to come twice: several relays share the machine, and a check that waited too briefly
-    for one of them says nothing about the mutant.
+    nobody expects has to come twice, and what could not be set up is tried again: several relays share the
+    machine, and a check that waited too briefly for one of them says nothing about the mutant.
     """
     from conformance.judge import Judge  # noqa: PLC0415 - the parent has no use for it
     from conformance.targets import Target  # noqa: PLC0415 - the same
@@ -61,7 +61,8 @@ def judge(mutant: Mutant) -> list[tuple[str, str, str]]:
                 if check.id == TABLE:
                     continue
                 outcomes.append(runner.run(check))
-                if outcomes[-1].verdict is Verdict.FAIL and check.id not in expected:
+                once = outcomes[-1].verdict
+                if once is Verdict.UNTESTABLE or (once is Verdict.FAIL and check.id not in expected):
                     outcomes[-1] = runner.run(check)
         finally:
             runner.close()

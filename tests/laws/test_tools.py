@@ -206,3 +206,9 @@ def test_a_selector_that_finds_nothing_is_an_error() -> None:
 def test_relative_imports_are_read_as_absolute() -> None:
     """The reader of imports names modules of the tree in full."""
     assert "tools.chapters" in tree.imports(Path("tools/diagram.py"))
+
+
+def test_the_gate_goes_through_every_room_of_tests() -> None:
+    """A room of tests that is new is not forgotten by the gate."""
+    rooms = {path.parts[1] for path in tree.select("tests/*/test_*.py")}
+    assert set(gate.ROOMS) == rooms

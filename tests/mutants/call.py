@@ -48,7 +48,7 @@ def refusing(
 
 
 def instead_of_refusing(holds: Callable[[str, DirectCallOffer, Calls], bool]) -> None:
-    """Say nothing to the sender of an offer for which this holds."""
+    """Say nothing where the refusal of an offer for which this holds would be Hangup{Error}."""
     honest = Calls.direct_call_offer
 
     def offer(
@@ -60,9 +60,10 @@ def instead_of_refusing(holds: Callable[[str, DirectCallOffer, Calls], bool]) ->
         now: float,
         size: int,
     ) -> list[Effect]:
-        if holds(sender, message, self):
-            return []
-        return honest(self, session, sender, state, message, now, size)
+        silent = holds(sender, message, self)
+        effects = honest(self, session, sender, state, message, now, size)
+        error = Send(session, Hangup(reason=HangupReason.ERROR))
+        return [effect for effect in effects if not (silent and effect == error)]
 
     Calls.direct_call_offer = offer
 
