@@ -30,7 +30,7 @@ lab: setup  ## the network laboratory
 	@$(PYTHON) -m tools.lab
 
 schemas: setup  ## write the generated views of the schemas
-	@$(PYTHON) -m schemas.build
+	@$(PYTHON) -m schemas.build && $(PYTHON) -m tools.message_table
 
 pins: setup  ## write requirements/ anew from pyproject.toml
 	@$(PYTHON) -m tools.pins

@@ -17,7 +17,7 @@ from reference.core.addresses import format_address, parse_address
 from reference.core.client import ClientCore
 from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
 from reference.core.errors import REASONS, BadFrame, CloseCode
-from reference.core.line import Account, Answer, Leg, Line
+from reference.core.line import Account, Answer, Leg, Line, Way
 from reference.core.phases import NEWEST
 from reference.core.registration import Identity
 from reference.endpoint import DatagramFate, Endpoint, EndpointLimits
@@ -88,6 +88,9 @@ class Crowd:
         del sni, address, fingerprint
         self.owners[session].connected(session)
 
+    def moved(self, session: int, address: str) -> None:
+        """Ignore: no relay moves."""
+
     def frame(self, session: int, payload: bytes) -> None:
         """Pass on a frame."""
         self.owners[session].frame(session, payload)
@@ -145,7 +148,7 @@ class Client(Waiter):
         """Prepare a client with a fresh identity."""
         super().__init__()
         identity = Identity.from_seed(secrets.token_bytes(32))
-        account = Account(identity, format_address(*relay), answer=Answer.GENERIC)
+        account = Account(identity, format_address(*relay), answer=Answer.GENERIC, way=Way.RELAY)
         self.core = ClientCore(account, secrets.token_bytes, lambda: 0.0)
         self.crowd = crowd
         self.sessions: dict[Leg, int] = {}
@@ -199,7 +202,7 @@ class Client(Waiter):
         """Introduce ourselves."""
         leg = self._leg(session)
         if leg is not None:
-            self._perform(self.core.connected(leg, ""))
+            self._perform(self.core.connected(leg, "", time.monotonic()))
 
     def frame(self, session: int, payload: bytes) -> None:
         """Handle a message."""

@@ -48,7 +48,7 @@ async def main() -> None:
     """Serve on a free port of loopback until told to stop."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    credentials = Credentials.ephemeral()
+    credentials = Credentials.fresh()
     configuration = QuicConfiguration(
         alpn_protocols=["wzp"],
         certificate=credentials.certificate,

@@ -12,7 +12,11 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement; `by_round` is the median of the rounds' ratios, where there were rounds."""
+    """One measurement; `by_round` is the median of the rounds' ratios, where there were rounds.
+
+    Where `value` is the median of single measurements, `spread` has the least, the 90th percentile and the
+    greatest of them.
+    """
 
     name: str
     value: float
@@ -20,6 +24,7 @@ class Row:
     peer: str = ""
     peer_value: float | None = None
     by_round: float | None = None
+    spread: tuple[float, float, float] | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -60,13 +65,15 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Print the rows and the verdicts."""
-        table = Table("what", "", "peer in the same run", "", "ratio", title="one run on this machine")
-        for column in (1, 3, 4):
+        columns = ("what", "", "min / p90 / max", "peer in the same run", "", "ratio")
+        table = Table(*columns, title="one run on this machine")
+        for column in (1, 2, 4, 5):
             table.columns[column].justify = "right"
         for row in self.rows:
             peer_value = "" if row.peer_value is None else f"{row.peer_value:,.4g} {row.unit}"
             ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-            table.add_row(row.name, f"{row.value:,.4g} {row.unit}", row.peer, peer_value, ratio)
+            spread = "" if row.spread is None else " / ".join(f"{value:,.4g}" for value in row.spread)
+            table.add_row(row.name, f"{row.value:,.4g} {row.unit}", spread, row.peer, peer_value, ratio)
         console.print(table)
         for verdict in self.verdicts:
             console.print(f"{'ok    ' if verdict.holds else 'FAILED'} {verdict.name}: {verdict.evidence}")

@@ -52,6 +52,9 @@ class Size:
     idle_clients: int = 100
     idle_seconds: float = 5.0  # whole periods of the keep-alive
     repetitions: int = 7
+    series: int = 5
+    rounds: int = 20  # a series, each with a call on either path
+    dead_paths: int = 3
 
     @property
     def batch(self) -> int:
@@ -59,7 +62,9 @@ class Size:
         return self.calls // self.batches
 
 
-QUICK = Size(many=100, calls=20, datagrams=20, batches=2, idle_clients=20, repetitions=3)
+QUICK = Size(
+    many=100, calls=20, datagrams=20, batches=2, idle_clients=20, repetitions=3, rounds=10, dead_paths=1
+)
 FULL = Size()
 
 

@@ -75,7 +75,7 @@ def catalogue() -> tuple[Check, ...]:
 
 
 def selection(only: Sequence[str], phase: str) -> set[str]:
-    """Return the ids that `only` (ids and areas) selects among those that have a check.
+    """Return the ids that `only` (ids and areas) selects among those that have a check and exist in `phase`.
 
     Raises UsageError for a selector that selects nothing.
     """
@@ -87,8 +87,12 @@ def selection(only: Sequence[str], phase: str) -> set[str]:
         if not matches:
             raise UsageError(_nothing(selector, rules))
         chosen |= matches
-    phases = [phase]
-    return {one for one in chosen if one == TABLE or rules[one].since in phases}
+    there = {one for one in chosen if one == TABLE or spec.exists(rules[one].since, phase)}
+    for selector in only:
+        if not any(selector in (one, one.partition("-")[0]) for one in there):
+            message = f"{selector!r} selects nothing that exists in phase {phase}"
+            raise UsageError(message)
+    return there
 
 
 def _nothing(selector: str, rules: dict[str, spec.Requirement]) -> str:

@@ -88,7 +88,7 @@ def _timers(text: str) -> dict[str, float]:
 def run(
     target: Annotated[str, typer.Option(help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
     role: Annotated[Role, typer.Option(help="what the target is")] = Role.RELAY,
-    phase: Annotated[str, typer.Option(help="the phase to judge")] = "0",
+    phase: Annotated[str, typer.Option(help="the phase to judge")] = spec.NEWEST,
     only: Only = None,
     known_failures: Annotated[Path | None, typer.Option(help="TOML of accepted failures")] = None,
     seed: Annotated[int, typer.Option(help="decides every identity and call_id")] = 0,
@@ -203,19 +203,29 @@ def tracing() -> None:
 
 
 @app.command()
-def mutants(only: Only = None, jobs: Jobs = 3, out: Annotated[Path | None, typer.Option()] = None) -> None:
+def mutants(
+    only: Only = None,
+    jobs: Jobs = 3,
+    out: Annotated[Path | None, typer.Option(help="folder for kills.json")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="ask every mutant every check")] = False,
+    share: Annotated[
+        str, typer.Option(help="K/N: ask of the other chapters' checks the K-th of N parts only")
+    ] = "1/1",
+) -> None:
     """Judge every mutant: each is to be rejected by the check of its rule and by no other."""
-    from conformance import kills, trace  # noqa: PLC0415 - starts processes
+    from conformance import footprint, kills, trace  # noqa: PLC0415 - starts processes
 
+    part = footprint.Share.parse(share)
     total = len(trace.mutants())
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("mutants", total=total)
-        done = kills.run(tuple(only or ()), jobs, lambda _: bar.advance(task))
-    table = Table("mutant", "what is broken", "verdict", "collateral", "unlisted")
+        done = kills.run(tuple(only or ()), jobs, lambda _: bar.advance(task), every=every, share=part)
+    table = Table("mutant", "what is broken", "checks", "verdict", "collateral", "unlisted")
     for one in done:
         word = "killed" if one.killed else f"SURVIVED ({one.verdict})" if one.verdict != "fail" else "fail"
-        cells = (one.mutant.title, word, " ".join(one.collateral), " ".join(one.unlisted))
+        cells = (one.mutant.title, str(one.asked), word, " ".join(one.collateral), " ".join(one.unlisted))
         table.add_row(one.mutant.id, *map(escape, cells))
     Console().print(table)
     if out is not None:
@@ -223,6 +233,8 @@ def mutants(only: Only = None, jobs: Jobs = 3, out: Annotated[Path | None, typer
         text = json.dumps(kills.table(done), indent=1, ensure_ascii=False) + "\n"
         (out / "kills.json").write_text(text, encoding="utf-8")
     typer.echo(kills.headline(done))
+    if part.of > 1:
+        typer.echo(f"of the checks of other chapters, part {share} was asked")
     survivors = [one for one in done if not one.killed]
     for one in survivors:
         why = f"also failed {' '.join(one.unlisted)}" if one.unlisted else f"{one.verdict}: {one.message}"

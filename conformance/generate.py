@@ -112,7 +112,8 @@ def _types(message: str, phase: str, view: schemas.View) -> dict[str, Schema]:
 
 def _resolve(schema: Schema, types: dict[str, Schema]) -> Schema:
     while "$ref" in schema:
-        schema = types[schema["$ref"].removeprefix("#/$defs/")]
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = types[schema["$ref"].removeprefix("#/$defs/")] | beside
     unknown = set(schema) - _KEYWORDS
     if unknown:
         sentence = f"the walker does not know the keywords {sorted(unknown)}"

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, NoReturn
 
-from conformance import identity, link
+from conformance import identity, link, spec
 from conformance.dialogue import Dialogue
 from conformance.identity import Identity
 from conformance.link import Close
@@ -55,11 +56,15 @@ class Ground:
         self._fences = itertools.count(_FENCES)
         self._calls = itertools.count(1)
 
+    def knows(self, since: str) -> bool:
+        """Tell whether what exists since a phase exists in the one that is judged."""
+        return spec.exists(since, self.phase)
+
     # Entering
 
     def person(self, name: str) -> Identity:
-        """Return the identity of this name in this check."""
-        return Identity.named(self._seed, name)
+        """Return the identity of this name in this check; it speaks as a client of the phase judged."""
+        return Identity.named(self._seed, name, phase=self.phase)
 
     def call_id(self) -> str:
         """Return a call_id that no other check uses."""
@@ -97,9 +102,21 @@ class Ground:
         await self.settle(puppet, rounds=1)
         return puppet
 
+    async def probe(self, name: str) -> Puppet:
+        """Connect a puppet and register the zero key."""
+        puppet = await self.dial(name)
+        puppet.send(identity.ANONYMOUS)
+        puppet.speaks = True
+        await self.settle(puppet, rounds=1)
+        return puppet
+
     async def register_all(self, *names: str) -> list[Puppet]:
         """Register several puppets at once."""
         return list(await asyncio.gather(*(self.register(name) for name in names)))
+
+    def random(self) -> Random:
+        """Return what decides by chance; the seed of the check decides what it decides."""
+        return Random(self._seed)  # noqa: S311 - no secret is drawn
 
     # Waiting
 

@@ -30,14 +30,13 @@ LONGEST = 60.0
 class Judge:
     """One run: a target, a seed, and the outcomes so far."""
 
-    def __init__(self, target: Target, *, seed: int = 0, slow: float = 1.0, phase: str = "0") -> None:
+    def __init__(self, target: Target, *, seed: int = 0, slow: float = 1.0) -> None:
         """Start with nothing judged."""
         self.target = target
         self.outcomes: list[Outcome] = []
         self.fault: TargetFaultError | None = None
         self._seed = seed
         self._slow = slow
-        self._phase = phase
         self._memories: dict[str, Memory] = {}
         self._loop = asyncio.new_event_loop()
         self._reached: set[str] = set()
@@ -84,7 +83,7 @@ class Judge:
     def _stage(self, check: Check, relay: Relay) -> Stage:
         memory = self._memories.setdefault(check.variant, Memory())
         seed = f"{self._seed}/{check.id}/{check.name}"
-        return Stage(self.target, relay, seed, slow=self._slow, memory=memory, phase=self._phase)
+        return Stage(self.target, relay, seed, slow=self._slow, memory=memory, phase=relay.phase)
 
     async def _perform(self, check: Check, stage: Stage) -> None:
         limit = LONGEST * self._slow + 2 * max(stage.relay.timers.values())

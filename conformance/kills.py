@@ -3,26 +3,25 @@
 CALL-TABLE is left out: it says the rules of the call once more, all at once, and would be everybody's
 collateral.
 
-A relay mutant is a whole run of the suite; a client mutant is judged by the command that its entry names,
-whose exit status 1 says that it was caught.
+A relay mutant is asked every check that runs what it changes (footprint.py); a client mutant is judged by
+the command that its entry names, whose exit status 1 says that it was caught.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import subprocess
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance import spec, trace
-from conformance.checking import TABLE, catalogue
+from conformance import footprint, spec, trace, trial
 from conformance.trace import Mutant
-from conformance.verdicts import Exit, Outcome, UsageError, Verdict, worst
+from conformance.verdicts import UsageError, Verdict, worst
 
-CLIENT_LIMIT = 120.0
-"""Seconds that the command of a client mutant may take."""
+WORTHWHILE = 8
+"""Relay mutants from which on to measure footprints takes less than to ask everybody everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Kill:
     unlisted: tuple[str, ...] = ()
     message: str = ""
     collateral: tuple[str, ...] = field(default=())
+    asked: int = 0
+    """Checks that were performed."""
 
     @property
     def killed(self) -> bool:
@@ -41,35 +42,7 @@ class Kill:
         return self.verdict == Verdict.FAIL and not self.unlisted
 
 
-def judge(mutant: Mutant) -> list[tuple[str, str, str]]:
-    """Run every check against one relay mutant; return id, verdict and message of each.
-
-    It runs in a process of its own and keeps no state between two mutants but the modules. A failure that
-    nobody expects has to come twice, and what could not be set up is tried again: several relays share the
-    machine, and a check that waited too briefly for one of them says nothing about the mutant.
-    """
-    from conformance.judge import Judge  # noqa: PLC0415 - the parent has no use for it
-    from conformance.targets import Target  # noqa: PLC0415 - the same
-
-    expected = {mutant.rule, *mutant.collateral}
-    outcomes: list[Outcome] = []
-    with Target(f"mutant:{mutant.id}") as target:
-        runner = Judge(target)
-        target.start(*dict.fromkeys(one.variant for one in catalogue()))
-        try:
-            for check in catalogue():
-                if check.id == TABLE:
-                    continue
-                outcomes.append(runner.run(check))
-                once = outcomes[-1].verdict
-                if once is Verdict.UNTESTABLE or (once is Verdict.FAIL and check.id not in expected):
-                    outcomes[-1] = runner.run(check)
-        finally:
-            runner.close()
-    return [(one.id, str(one.verdict), one.message) for one in outcomes]
-
-
-def conclude(mutant: Mutant, outcomes: Sequence[tuple[str, str, str]]) -> Kill:
+def conclude(mutant: Mutant, outcomes: Sequence[trial.Said]) -> Kill:
     """Return what the outcomes of a run say of a mutant."""
     own = [(Verdict(verdict), message) for name, verdict, message in outcomes if name == mutant.rule]
     if not own:
@@ -77,7 +50,7 @@ def conclude(mutant: Mutant, outcomes: Sequence[tuple[str, str, str]]) -> Kill:
     verdict = worst([one for one, _ in own])
     message = next(message for one, message in own if one is verdict)
     if verdict is Verdict.ERROR:
-        return Kill(mutant, str(verdict), message=message)
+        return Kill(mutant, str(verdict), message=message, asked=len(outcomes))
     loud = {name for name, one, _ in outcomes if one in (Verdict.FAIL, Verdict.ERROR) and name != mutant.rule}
     return Kill(
         mutant,
@@ -85,29 +58,31 @@ def conclude(mutant: Mutant, outcomes: Sequence[tuple[str, str, str]]) -> Kill:
         tuple(sorted(loud - mutant.collateral)),
         message,
         tuple(sorted(loud & mutant.collateral)),
+        len(outcomes),
     )
 
 
-def _client(mutant: Mutant) -> Kill:
-    try:
-        done = subprocess.run(  # noqa: S603 - the project's own command
-            mutant.command, capture_output=True, text=True, timeout=CLIENT_LIMIT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Kill(mutant, str(Verdict.ERROR), message=str(error))
-    words = (done.stdout or done.stderr).strip().splitlines()[-1:]
-    verdict = {Exit.PASSED: Verdict.PASS, Exit.FAILED: Verdict.FAIL}.get(done.returncode, Verdict.ERROR)  # type: ignore[call-overload]
-    return Kill(mutant, str(verdict), message="".join(words))
+def _relay(mutant: Mutant, names: Sequence[str]) -> list[Kill]:
+    return [conclude(mutant, trial.judge(mutant, names))]
 
 
-def _one(mutant: Mutant) -> Kill:
-    return _client(mutant) if mutant.kind == "client" else conclude(mutant, judge(mutant))
+def _clients(mutants: Sequence[Mutant]) -> list[Kill]:
+    said = trial.clients(mutants)
+    return [Kill(one, str(said[one.id][0]), message=said[one.id][1]) for one in mutants]
 
 
-def run(only: Sequence[str], jobs: int, told: Callable[[Kill], None]) -> list[Kill]:
+def run(
+    only: Sequence[str],
+    jobs: int,
+    told: Callable[[Kill], None],
+    *,
+    every: bool = False,
+    share: footprint.Share = footprint.Share(),  # noqa: B008 - frozen
+) -> list[Kill]:
     """Judge the mutants that `only` (ids and areas) selects, all by default; `told` hears of each.
 
-    Raises UsageError for a selector that selects nothing.
+    With `every`, each is asked every check; of a `share` less than all. Raises UsageError for a selector
+    that selects nothing.
     """
     chosen = [one for one in trace.mutants() if not only or _selected(one, only)]
     for selector in only:
@@ -115,26 +90,50 @@ def run(only: Sequence[str], jobs: int, told: Callable[[Kill], None]) -> list[Ki
             message = f"{selector!r} selects no mutant"
             raise UsageError(message)
     kills: list[Kill] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        waiting = {pool.submit(_one, one): one for one in chosen}
-        try:
-            for future in as_completed(waiting):
-                kills.append(_result(future, waiting[future]))
-                told(kills[-1])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with _pool(jobs) as pool:
+        clients = [one for one in chosen if one.kind == "client"]
+        waiting = {pool.submit(_clients, some): some for n in range(jobs) if (some := clients[n::jobs])}
+        names = _names(pool, chosen, every=every, share=share)
+        relays = [one for one in chosen if one.kind != "client"]
+        waiting |= {pool.submit(_relay, one, names[one.id]): [one] for one in relays}
+        for future in as_completed(waiting):
+            for kill in _result(future, waiting[future]):
+                kills.append(kill)
+                told(kill)
     order = {one.id: place for place, one in enumerate(chosen)}
     return sorted(kills, key=lambda one: order[one.mutant.id])
 
 
-def _result(future: Any, mutant: Mutant) -> Kill:  # noqa: ANN401 - a Future[Kill]
+@contextlib.contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Run a pool of processes; begin nothing more in it when something goes wrong."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=trial.begin) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _names(
+    pool: ProcessPoolExecutor, chosen: Sequence[Mutant], *, every: bool, share: footprint.Share
+) -> Mapping[str, tuple[str, ...]]:
+    """Return which checks each mutant is asked."""
+    if every or sum(one.kind != "client" for one in chosen) < WORTHWHILE:
+        return dict.fromkeys((one.id for one in chosen), footprint.names())
+    touched = footprint.touched()
+    wanted = footprint.names() if any(touched.by.values()) else ()
+    measured = {name: pool.submit(trial.measure, name, touched.functions) for name in wanted}
+    footprints = {name: future.result() for name, future in measured.items()}
+    return {one.id: footprint.asked(one, touched.by.get(one.id), footprints, share) for one in chosen}
+
+
+def _result(future: Future[list[Kill]], mutants: Sequence[Mutant]) -> list[Kill]:
     error = future.exception()
     if error is None:
-        kill: Kill = future.result()
-        return kill
-    return Kill(mutant, str(Verdict.ERROR), message=f"{type(error).__name__}: {error}")
+        return future.result()
+    return [Kill(one, str(Verdict.ERROR), message=f"{type(error).__name__}: {error}") for one in mutants]
 
 
 def _selected(mutant: Mutant, only: Sequence[str]) -> bool:
@@ -163,6 +162,7 @@ def table(kills: Sequence[Kill]) -> list[dict[str, Any]]:
             "rule": one.mutant.rule,
             "title": one.mutant.title,
             "level": known[one.mutant.rule].level if one.mutant.rule in known else "",
+            "asked": one.asked,
             "verdict": one.verdict,
             "killed": one.killed,
             "unlisted": list(one.unlisted),

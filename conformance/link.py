@@ -2,7 +2,8 @@
 
 The puppet has to misbehave on purpose, which aioquic's public surface does not allow. The hooks into it
 are all in this file: granting no further streams, reading a close when it arrives and not three
-time-outs later, and noticing ack-eliciting packets.
+time-outs later, noticing ack-eliciting packets, offering few groups for the key exchange, and going on
+from another port.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
+from aioquic import tls
 from aioquic._buffer import Buffer
 from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
@@ -19,6 +21,19 @@ from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveC
 from aioquic.quic.events import QuicEvent
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
+
+GROUPS = (tls.Group.SECP256R1, tls.Group.X25519)
+"""What a puppet offers a key share of: the group that TLS 1.3 makes mandatory and the usual one.
+
+The library would make shares of P-384 and X448 too, which takes longer than the rest of its hello.
+"""
+
+
+ACKNOWLEDGES_WITHIN = 0.008
+"""Seconds after which a puppet acknowledges when it has nothing else to say; it has promised 25 ms.
+
+Every packet less is work less on both sides, and acknowledgements are most of what a puppet sends.
+"""
 
 
 class Close(NamedTuple):
@@ -40,6 +55,7 @@ class Connection(QuicConnection):
     def __init__(self, configuration: QuicConfiguration, streams: int | None) -> None:
         """Grant the other side `streams` streams and not one more; None: as many as it likes."""
         super().__init__(configuration=configuration)
+        self._ack_delay = ACKNOWLEDGES_WITHIN
         self.frozen = streams is not None
         if streams is not None:
             self._local_max_streams_bidi.value = streams
@@ -56,6 +72,16 @@ class Connection(QuicConnection):
         """Grant `streams` further streams at last, and from then on as many as are used."""
         self.frozen = False
         self._local_max_streams_bidi.value += streams
+
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Send bytes on a stream, and with them what there is to acknowledge."""
+        super().send_stream_data(stream_id, data, end_stream)
+        space = self._spaces[tls.Epoch.ONE_RTT]
+        space.ack_at = space.ack_at and 0.0
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        self.tls._supported_groups = [one for one in self.tls._supported_groups if one in GROUPS]  # noqa: SLF001
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
         if not self.frozen:
@@ -120,6 +146,23 @@ class Link(QuicConnectionProtocol):
         del exc
         self.unreachable = True
         self._notice(None)
+
+    @property
+    def own_address(self) -> tuple[str, int]:
+        """The IP address and port of the socket; raises RuntimeError when there is none."""
+        if self._transport is None:
+            message = "the connection has no socket"
+            raise RuntimeError(message)
+        host, port, *_ = self._transport.get_extra_info("sockname")
+        return str(host), int(port)
+
+    async def move(self) -> None:
+        """Go on from another port without a word to the other side, as a NAT makes a client do."""
+        left = self._transport
+        address = self.quic.get_peer_address()
+        await self._loop.create_datagram_endpoint(lambda: self, remote_addr=address)
+        if left is not None:
+            left.close()
 
     def abandon(self) -> None:
         """Say good-bye and free the socket, without waiting for the other side."""

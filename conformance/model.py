@@ -17,7 +17,11 @@ from conformance.puppet import Heard, Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
 
 STATES = ("–", "Pending", "Ringing", "Active", "Ended")
-EVENTS = ("offer", "accept", "reject", "hangup", "registration", "loss")
+EVENTS = ("offer", "accept", "reject", "hangup", "report", "registration", "loss")
+SINCE = {"report": "6"}
+"""Events that are younger than phase 0."""
+WITHOUT_A_CALL = ("accept", "reject", "hangup", "report")
+"""Events that can be played where there is no call."""
 SENDERS = ("caller", "callee", "third")
 AT_ONCE = 6
 LOSS = 2.5
@@ -39,12 +43,13 @@ class Cell(NamedTuple):
         return f"{self.event} by the {self.by} in the state {self.state}"
 
 
-def cells() -> list[Cell]:
-    """Return every cell that a sender from outside can play."""
+def cells(phase: str = spec.NEWEST) -> list[Cell]:
+    """Return every cell that a sender from outside can play in a phase."""
     table = {(row.state, row.event, row.by): row for row in spec.transitions()}
     made: list[Cell] = []
-    for state, event, by in itertools.product(STATES, EVENTS, SENDERS):
-        if state in ("–", "Ended") and event not in ("accept", "reject", "hangup"):
+    events = [one for one in EVENTS if spec.exists(SINCE.get(one, "0"), phase)]
+    for state, event, by in itertools.product(STATES, events, SENDERS):
+        if state in ("–", "Ended") and event not in WITHOUT_A_CALL:
             continue  # the first row of the table begins every other cell
         if by == "third" and event in ("registration", "loss"):
             continue  # nothing in these names a call
@@ -135,12 +140,13 @@ async def _play(stage: Stage, people: tuple[Puppet, Puppet, Puppet], cell: Cell)
     if cell.event == "loss":
         del parts[cell.by]
         await _wait_for_loss(stage, cell, parts)
-    seen = {part: _told(puppet, marks[part]) for part, puppet in parts.items()}
+    named = scene.call_id if stage.knows("7") else None
+    seen = {part: _told(puppet, marks[part], named) for part, puppet in parts.items()}
     if shy and "callee" in parts:
         if scene.callee.quic.frozen:
             scene.callee.grant()
         await stage.settle()
-        seen["callee"] = _without_first_offer(_told(scene.callee, marks["callee"]))
+        seen["callee"] = _without_first_offer(_told(scene.callee, marks["callee"], named))
     return _compare(cell, seen)
 
 
@@ -154,7 +160,7 @@ async def _reach(stage: Stage, people: tuple[Puppet, Puppet, Puppet], state: str
     if state == "Active":
         await stage.accept(callee, call_id)
     elif state == "Ended":
-        caller.send(identity.hangup())
+        caller.send(caller.identity.hangup(call_id))
         await stage.settle()
     return _Scene(caller, callee, third, call_id)
 
@@ -166,11 +172,13 @@ def _act(scene: _Scene, cell: Cell) -> None:
             target = scene.callee if cell.by != "callee" else scene.caller
             sender.send(sender.identity.offer(target.identity.fingerprint, scene.call_id))
         case "accept":
-            sender.send(identity.answer(scene.call_id))
+            sender.send(sender.identity.answer(scene.call_id))
         case "reject":
-            sender.send(identity.answer(scene.call_id, "Reject"))
+            sender.send(sender.identity.answer(scene.call_id, "Reject"))
         case "hangup":
-            sender.send(identity.hangup("Normal"))
+            sender.send(sender.identity.hangup(scene.call_id))
+        case "report":
+            sender.send(identity.report(scene.call_id))
         case "loss":
             sender.leave()
 
@@ -186,12 +194,16 @@ async def _wait_for_loss(stage: Stage, cell: Cell, parts: dict[str, Puppet]) -> 
         await stage.until(lambda puppet=puppet: bool(puppet.heard("Hangup")), LOSS)
 
 
-def _told(puppet: Puppet, since: int) -> tuple[str, ...]:
-    return tuple(map(_spelled, puppet.heard(since=since)))
+def _told(puppet: Puppet, since: int, named: str | None) -> tuple[str, ...]:
+    return tuple(_spelled(one, named) for one in puppet.heard(since=since))
 
 
-def _spelled(one: Heard) -> str:
-    return f"Hangup{{{one.body.get('reason')}}}" if one.name == "Hangup" else one.name
+def _spelled(one: Heard, named: str | None) -> str:
+    """Return a message in the table's words; a Hangup says when it does not name the call that it has to."""
+    if one.name != "Hangup":
+        return one.name
+    fault = "" if named in (None, one.body.get("call_id")) else f" of {one.body.get('call_id', 'no call')!r}"
+    return f"Hangup{{{one.body.get('reason')}}}{fault}"
 
 
 def _without_first_offer(told: tuple[str, ...]) -> tuple[str, ...]:

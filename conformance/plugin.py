@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from conformance import spec
 from conformance.checking import Check, order, selection
 from conformance.judge import Judge
 from conformance.targets import Target
@@ -26,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--only", action="append", default=[], help="an id or an area; may be repeated")
     group.addoption("--seed", type=int, default=0, help="decides every identity and call_id")
     group.addoption("--slow", type=float, default=1.0, help="scales every patience")
-    group.addoption("--phase", default="0", help="the phase to judge")
+    group.addoption("--phase", default=spec.NEWEST, help="the phase to judge")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,9 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
         message = "say which relay to judge: --target udp:HOST:PORT, exec:COMMAND or ref:"
         raise pytest.UsageError(message)
     slow, phase = config.getoption("--slow"), config.getoption("--phase")
+    if phase not in spec.REACHED:
+        message = f"the suite does not judge phase {phase!r}: it judges {', '.join(spec.REACHED)}"
+        raise pytest.UsageError(message)
     try:
         made = Target(target, slow=slow, phase=phase)
-        config.stash[JUDGE] = Judge(made, seed=config.getoption("--seed"), slow=slow, phase=phase)
+        config.stash[JUDGE] = Judge(made, seed=config.getoption("--seed"), slow=slow)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[OWNED] = True

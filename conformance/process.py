@@ -1,7 +1,8 @@
 """Process: a relay that the suite starts, its ready line and its end.
 
 The ready line is one JSON object with one member, `ready`; what comes after it on standard output is
-discarded, standard error goes to a file whose last line is quoted when something is wrong.
+discarded, standard error goes to a file whose last line is quoted when something is wrong. How the
+relay is started is a `Launch`: `cold` here, or one that keeps everything loaded (warm.py).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import queue
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from conformance.verdicts import Exit, TargetFaultError
 
@@ -22,10 +24,49 @@ STOPPING = 5.0
 _LINE_LIMIT = 65536
 
 
+class Child(Protocol):
+    """What has been started, as `subprocess.Popen` shows it; a status is negative for a signal."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Where its standard output can be read."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, once `poll` or `wait` has seen its end."""
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status; raises subprocess.TimeoutExpired after `timeout` seconds."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+Launch = Callable[[list[str], IO[bytes]], Child]
+"""Starts a command whose standard error goes to the given file; raises OSError when it cannot."""
+
+
+def cold(command: list[str], errors: IO[bytes]) -> Child:
+    """Start a process that loads everything itself."""
+    return subprocess.Popen(  # noqa: S603 - the command is the user's own
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,  # ctrl-C is the suite's to handle
+    )
+
+
 class Process:
     """One started command."""
 
-    def __init__(self, command: list[str], log: Path, patience: float) -> None:
+    def __init__(self, command: list[str], log: Path, patience: float, launch: Launch = cold) -> None:
         """Start it; raises TargetFaultError when there is nothing to start."""
         self._log = log
         self._until = time.monotonic() + patience
@@ -35,21 +76,15 @@ class Process:
         self._told: dict[str, Any] | None = None
         try:
             with log.open("wb") as errors:
-                self._popen = subprocess.Popen(  # noqa: S603 - the command is the user's own
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    start_new_session=True,  # ctrl-C is the suite's to handle
-                )
+                self._child = launch(command, errors)
         except OSError as error:
-            message = f"the relay under test cannot be started: {command[0]}: {error.strerror}"
+            message = f"the relay under test cannot be started: {command[0]}: {error.strerror or error}"
             raise TargetFaultError(message, Exit.NOT_JUDGED) from None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        stream = self._popen.stdout
+        stream = self._child.stdout
         if stream is None:
             return
         with stream:
@@ -70,7 +105,7 @@ class Process:
             )
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
         if not line:
-            self._popen.wait()
+            self.wait()
             raise TargetFaultError(f"{self._end()} before its ready line{self._quote()}", Exit.BROKE_PROTOCOL)
         try:
             ready = json.loads(line)["ready"]
@@ -86,24 +121,24 @@ class Process:
         """Ask the process to stop, as SIGTERM does."""
         self._asked = True
         with contextlib.suppress(ProcessLookupError):
-            self._popen.terminate()
+            self._child.terminate()
 
     def wait(self) -> int:
         """Wait for the end, kill what does not come to it, and return the exit status."""
         try:
-            return self._popen.wait(STOPPING)
+            return self._child.wait(STOPPING)
         except subprocess.TimeoutExpired:
-            self._popen.kill()
-            return self._popen.wait()
+            self._child.kill()
+            return self._child.wait()
 
     def died(self) -> str:
         """Return a sentence when the process ended without being asked, or nothing."""
-        if self._asked or self._popen.poll() is None:
+        if self._asked or self._child.poll() is None:
             return ""
         return f"{self._end()} in the middle of the run{self._quote()}"
 
     def _end(self) -> str:
-        return f"the relay under test ended with status {self._popen.returncode}"
+        return f"the relay under test ended with status {self._child.returncode}"
 
     def _quote(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -51,6 +51,7 @@ class Puppet:
         self.inbox: list[Heard] = []
         self.datagrams: list[bytes] = []
         self.streams = Streams()
+        self._raw: dict[int, bytearray] = {}
         self._faults: list[str] = []
         self._messages: list[Message] = []
         self.reset: set[int] = set()
@@ -170,6 +171,12 @@ class Puppet:
         """Return the place in the inbox that the next message will have."""
         return len(self.inbox)
 
+    def received(self) -> list[bytes]:
+        """Return every byte that has arrived: that of each stream, of each datagram, and of the close."""
+        close = self._link.quic.closed if self._link is not None else None
+        reason = close.reason.encode() if close is not None else b""
+        return [*map(bytes, self._raw.values()), *self.datagrams, reason]
+
     # What the connection tells
 
     def notice(self, event: events.QuicEvent | None) -> None:
@@ -177,6 +184,7 @@ class Puppet:
         if isinstance(event, events.HandshakeCompleted):
             self.connected = True
         elif isinstance(event, events.StreamDataReceived):
+            self._raw.setdefault(event.stream_id, bytearray()).extend(event.data)
             self._take(event.stream_id, event.data, end=event.end_stream)
         elif isinstance(event, events.StreamReset):
             self.reset.add(event.stream_id)

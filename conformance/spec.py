@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import schemas
+
 _HERE = Path(__file__).resolve().parent
 _HEAD = re.compile(r"^\*\*([A-Z]+-\d+)\*\* \(([^)]*), since ([0-9.]+)\): (.+)$")
 _ID = re.compile(r"^\*\*[A-Z]+-\d+\*\*")
 _NOTE = re.compile(r"^> (Why|Seen|Check): (.+)$")
 _LEVEL = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
+REACHED = tuple(one for one in schemas.PHASES if one != "4")
+"""The phases that the suite judges, oldest first; federation, phase 4, is not among them."""
+NEWEST = REACHED[-1]
 _ROLES = {"relay": ("relay",), "client": ("client",), "relay and client": ("relay", "client")}
 
 
@@ -57,6 +62,26 @@ class Transition:
     to: str
     to_caller: tuple[str, ...]
     to_callee: tuple[str, ...]
+
+
+def exists(since: str, phase: str) -> bool:
+    """Tell whether what exists since the phase `since` exists in `phase`; raises ValueError for no phase."""
+    return schemas.PHASES.index(since) <= schemas.PHASES.index(phase)
+
+
+@cache
+def younger(phase: str) -> frozenset[tuple[str, str]]:
+    """Return what the newest phase has and `phase` has not: messages, and members by their message.
+
+    A message stands as (its name, ""), a member of a message that both have as (message, member).
+    """
+    old, new = (schemas.view(one, "accept")["$defs"] for one in (phase, NEWEST))
+    return frozenset(
+        (name, member)
+        for name in schemas.messages(NEWEST)
+        for member in (new[name].get("properties", {}) if name in old else ("",))
+        if not member or member not in old[name].get("properties", {})
+    )
 
 
 @cache

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from conformance import identity
 from conformance.codec import Message
 from conformance.ground import FAST, GRACE, Ground
 from conformance.identity import Identity
@@ -54,7 +53,7 @@ class Stage(Ground):
 
     async def accept(self, callee: Puppet, call_id: str) -> None:
         """Accept a call that rings; raises Untestable when no sign of it being set up arrives."""
-        callee.send(identity.answer(call_id))
+        callee.send(callee.identity.answer(call_id))
         if not await self.is_set_up(call_id):
             message = "the accepted call was not set up"
             raise Untestable(message)
@@ -70,7 +69,7 @@ class Stage(Ground):
 
     async def still_rings(self, callee: Puppet, call_id: str) -> bool:
         """Tell whether a call that rings can be accepted; it is Active then."""
-        callee.send(identity.answer(call_id))
+        callee.send(callee.identity.answer(call_id))
         return await self.is_set_up(call_id)
 
     async def still_active(self, caller: Puppet, callee: Puppet, call_id: str) -> bool:
@@ -78,7 +77,7 @@ class Stage(Ground):
         if await self.admitted(await self.knock(caller, call_id)):
             return True
         mark = callee.mark()
-        caller.send(identity.hangup())
+        caller.send(caller.identity.hangup(call_id))
         await self.settle()
         return bool(callee.heard("Hangup", mark))
 

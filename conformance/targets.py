@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from conformance.process import Process
+from conformance import spec
+from conformance.process import Launch, Process, cold
 from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
 
 TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0}
@@ -32,21 +33,34 @@ LIMITS = {
     "calls": 8,
     "offers_burst": 20,
     "offers_per_second": 10,
+    "offers_waiting": 8,
+    "reflections_burst": 20,
+    "reflections_per_second": 10,
     "bad_messages": 60,
     "unread": 64,
 }
 ADVERTISED = "198.51.100.7:4433"
 
-_SIGNED = ("--registration", "signed", "--advertise", ADVERTISED, "--max-connections", "96")
+_SIGNED = ("--registration", "signed", "--advertise", ADVERTISED, "--max-connections", "64")
 _BRIEF = (
     *("--registration", "open"),
     *("--ring-timeout", "0.4", "--register-timeout", "0.4", "--media-timeout", "0.4"),
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )
-OPTIONS = {"signed": _SIGNED, "brief": _BRIEF}
+_FEW = "16"  # connections: what fills a relay up is dear, and one that serves little is enough
+OPTIONS = {"signed": _SIGNED, "brief": _BRIEF, "older": (*_SIGNED[:-1], _FEW)}
 """The processes of a run, and how the suite configures each."""
-VARIANTS = {"signed": "signed", "open": "brief", "quick": "brief", "stopped": "signed"}
+VARIANTS = {
+    "signed": "signed",
+    "open": "brief",
+    "quick": "brief",
+    "older": "older",
+    "few": "older",
+    "stopped": "signed",
+}
 """What a check can ask for, and the process that serves it; who asks for `stopped` stops it, last of all."""
+OLDEST = "0"
+"""The phase of the process `older`; where a message is younger than the phase judged, none is started."""
 PLACEHOLDER = "{options}"
 _TIMER_OPTIONS = {
     "register": "--register-timeout",
@@ -66,6 +80,7 @@ class Relay:
     advertise: str
     timers: Mapping[str, float]
     limits: Mapping[str, float]
+    phase: str
     process: Process | None = None
     ready: Mapping[str, Any] = field(default_factory=dict)
 
@@ -80,13 +95,15 @@ class Target:
         slow: float = 1.0,
         timers: Mapping[str, float] | None = None,
         advertise: str = "",
-        phase: str = "0",
+        phase: str = spec.NEWEST,
+        launch: Launch = cold,
     ) -> None:
         """Parse a target; raises UsageError for one that is none.
 
-        `timers` and `advertise` tell of a relay that cannot tell itself.
+        `timers` and `advertise` tell of a relay that cannot tell itself; `launch` starts what is started.
         """
         self.text = text
+        self._launcher = launch
         self._slow = slow
         self._timers = TIMERS | dict(timers or {})
         self._advertise = advertise
@@ -119,30 +136,41 @@ class Target:
         if self._command is None:
             return
         for name in dict.fromkeys(map(self._process_of, variants)):
-            if name not in self._running:
+            if name not in self._running and (self.configurable or name != "older"):
                 self._running[name] = self._launch(name)
 
     def _process_of(self, variant: str) -> str:
-        """A relay without options has one configuration."""
+        """Return the process that serves a variant; a relay without options has one configuration."""
+        if variant == "older" or (variant == "few" and self.configurable):
+            return "signed" if any(not member for _, member in spec.younger(self._phase)) else "older"
         return VARIANTS[variant] if self.configurable else "signed"
 
     def relay(self, variant: str) -> Relay:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
         if variant in self._relays:
             return self._relays[variant]
+        if self._process_of(variant) == "older" and not self.configurable:
+            message = f"this needs a relay of phase {OLDEST}: let the suite start yours with {{options}}"
+            raise Unsupported(message)
         if self._address is not None:
             if variant == "stopped":
                 message = "a relay that the suite did not start cannot be stopped by it"
                 raise Unsupported(message)
-            relay = Relay(self._address, "", self._advertise or _text(self._address), self._timers, LIMITS)
+            advertise = self._advertise or written(self._address)
+            relay = Relay(self._address, "", advertise, self._timers, LIMITS, self._phase)
         else:
             self.start(variant)
-            name = self._process_of(variant)
-            relay = self._ready(self._running[name], told(name) if self.configurable else {})
+            relay = self._ready(self._process_of(variant))
         if variant == "open" and relay.policy != "open":
             message = (
                 "this needs a relay whose policy is open: let the suite start yours with {options}, "
                 'or start it so and let its ready line say "registration":"open"'
+            )
+            raise Unsupported(message)
+        if variant == "older" and relay.phase != self._phase and relay.ready.get("phase") != relay.phase:
+            message = (
+                f"this needs a relay that is of phase {relay.phase} when --phase says so: "
+                f'let the ready line of yours say "phase":"{relay.phase}" then'
             )
             raise Unsupported(message)
         self._relays[variant] = relay
@@ -178,14 +206,19 @@ class Target:
         folder = Path(self._folder.name)
         identity = folder / f"{name}.identity"
         options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
-        options += [*OPTIONS[name], "--phase", self._phase]
+        options += [*OPTIONS[name], "--phase", self._phase_of(name)]
         command: list[str] = []
         for word in self._command or ():
             command += options if word == PLACEHOLDER else [word]
-        return Process(command, folder / f"{name}.log", 15.0 * self._slow)
+        return Process(command, folder / f"{name}.log", 15.0 * self._slow, self._launcher)
 
-    def _ready(self, process: Process, options: Mapping[str, Any]) -> Relay:
+    def _phase_of(self, name: str) -> str:
+        return OLDEST if name == "older" else self._phase
+
+    def _ready(self, name: str) -> Relay:
         """Return the relay as its ready line tells it; what that leaves out is as it was told to be."""
+        options = told(name) if self.configurable else {}
+        process = self._running[name]
         ready = {**options, **process.ready()}
         try:
             host, _, port = ready["addr"].rpartition(":")
@@ -197,8 +230,8 @@ class Target:
         except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
             message = f"the ready line of the relay under test makes no sense: {error}"
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
-        advertise = str(ready.get("advertise") or self._advertise or _text(address))
-        return Relay(address, policy, advertise, timers, limits, process, ready)
+        advertise = str(ready.get("advertise") or self._advertise or written(address))
+        return Relay(address, policy, advertise, timers, limits, self._phase_of(name), process, ready)
 
 
 def told(name: str) -> dict[str, Any]:
@@ -229,7 +262,8 @@ def resolve(text: str) -> tuple[str, int]:
     return ip, int(port)
 
 
-def _text(address: tuple[str, int]) -> str:
+def written(address: tuple[str, int]) -> str:
+    """Return an IP address and port in the one text form (spec/conventions.md, Addresses)."""
     ip, port = address
     return f"[{ip}]:{port}" if ipaddress.ip_address(ip).version == 6 else f"{ip}:{port}"  # noqa: PLR2004
 

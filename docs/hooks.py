@@ -23,7 +23,7 @@ from tools import chapters, diagram, schema_pages
 LOG = logging.getLogger("mkdocs.hooks.directcall")
 READING_ORDER = (
     *("README", "conventions", "transport", "wire", "registration", "reflection", "call", "privacy"),
-    *("candidates", "race", "agreement", "media", "federation", "errors", "security", "phases", "deployed"),
+    *("candidates", "race", "agreement", "media", "federation", "errors", "phases", "security", "deployed"),
 )
 DECISIONS = Path(__file__).parent / "decisions"
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)

@@ -16,23 +16,31 @@ from typing import Annotated
 import typer
 
 from reference import identity as identities
-from reference.commandline import CommandError, address, command, complaints, phase_of
-from reference.core.addresses import format_address, undialable
+from reference import interfaces
+from reference.commandline import (
+    HEX,
+    CommandError,
+    address,
+    build,
+    command,
+    complaints,
+    fingerprint_of_relay,
+    phase_of,
+    relay_of,
+)
 from reference.core.errors import DirectCallError
-from reference.core.line import Account, Answer
-from reference.core.phases import NEWEST
+from reference.core.line import Account, Answer, Way
+from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Identity
 from reference.endpoint import EndpointLimits
+from reference.nat import NatOptions, nat
 from reference.opus import AudioError
 from reference.probe import round_trips
 from reference.program import AUDIO, Program
 from reference.talk import AudioPlan
 
-HEX = frozenset("0123456789abcdef")
 GROUPS, GROUP = 8, 4
-TLS_DIGITS = 64
-KEEP_ALIVE = 5.0
-ALIAS = 255
+KEEP_ALIVE, ALIAS = 5.0, 255
 RELAY = "127.0.0.1:4433"
 IDENTITY = Path("client.identity")
 Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
@@ -58,6 +66,9 @@ class Options:
     alias: Annotated[str | None, typer.Option(help="a name to show to the other end")] = None
     send: Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")] = "none"
     record: Annotated[Path | None, typer.Option(help="WAV file for what is heard, written anew")] = None
+    path: Annotated[Way, typer.Option(help="the way of the media")] = Way.AUTO
+    interface: Annotated[list[str] | None, typer.Option(help="advertise this one's addresses only")] = None
+    avoid_interface: Annotated[list[str] | None, typer.Option(help="never advertise this one's")] = None
     speaker: Annotated[bool, typer.Option("--speaker", help="play what is heard")] = False
     phase: Annotated[str, typer.Option(help="be a client of this phase")] = NEWEST.value
     idle_timeout: Annotated[float, typer.Option(min=1, help="silence until a connection is lost")] = 30.0
@@ -66,12 +77,16 @@ class Options:
     def program(self, answer: Answer) -> Program:
         """Return the program of these options, with files read and devices tried."""
         account = self._account(answer)
-        phase = phase_of(self.phase)
+        use, avoid = self.interface or [], self.avoid_interface or []
+        try:
+            interfaces.check([*use, *avoid])
+        except ValueError as error:
+            raise CommandError(f"--interface: {error}") from error
         try:
             plan = AudioPlan.checked(self.send, self.record, speaker=self.speaker)
         except AudioError as error:
             raise CommandError(str(error), AUDIO) from error
-        return Program(account, phase, plan, as_json=self.as_json)
+        return Program(account, plan, as_json=self.as_json, use=use, avoid=avoid)
 
     def limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; a short patience asks for more signs of life."""
@@ -91,14 +106,19 @@ class Options:
             raise CommandError(
                 f"--alias {self.alias!r}: a name has at most {ALIAS} characters, all printable"
             )
-        return Account(who, reachable, pin, self.alias, answer)
+        phase = phase_of(self.phase)
+        if self.path is Way.DIRECT and phase < Phase.RACE:
+            raise CommandError(f"--path direct: phase {phase} has no direct path; it came with {Phase.RACE}")
+        return Account(who, reachable, pin, self.alias, answer, self.path, phase, build())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListenOptions(Options):
     """The options of `listen`."""
 
-    answer: Annotated[Answer, typer.Option(help="what to do with incoming calls")] = Answer.ASK
+    answer: Annotated[Answer, typer.Option("--answer", "--accept", help="what to do with incoming calls")] = (
+        Answer.ASK
+    )
     calls: Annotated[int, typer.Option(min=0, help="stop after so many calls; 0: never")] = 0
 
 
@@ -131,24 +151,6 @@ def call(options: CallOptions) -> None:
     finish(options.program(Answer.REJECT).call(target, options.duration, options.limits(), stay=options.stay))
 
 
-def relay_of(text: str) -> str:
-    """Return the address of a relay in its one form."""
-    reachable = format_address(*address("--relay", text))
-    reason = undialable(reachable, loopback=True)
-    if reason:
-        raise CommandError(f"--relay {text}: no relay can be there: {reason}")
-    return reachable
-
-
-def fingerprint_of_relay(text: str) -> str:
-    """Return a TLS fingerprint in its one form."""
-    digits = text.replace(":", "").lower()
-    if text and (len(digits) != TLS_DIGITS or set(digits) - HEX):
-        why = "it has 32 pairs of hex digits; the relay prints it when it is ready"
-        raise CommandError(f"--relay-fingerprint: {text!r} is no TLS fingerprint: {why}")
-    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
-
-
 def finish(run: Coroutine[None, None, int]) -> None:
     """Run a program to its end and exit with its status."""
     try:
@@ -165,6 +167,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall
 identity_app = typer.Typer(no_args_is_help=True, help="Make or show an identity.")
 app.add_typer(identity_app, name="identity")
 command(app, "client", PingOptions, ping, "ping")
+command(app, "client", NatOptions, nat, "nat")
 command(app, "client", ListenOptions, listen, "listen")
 command(app, "client", CallOptions, call, "call")
 

@@ -15,15 +15,18 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from typing import TypeVar, get_type_hints
 
 import typer
 
-from reference.core.addresses import parse_address
+from reference.core.addresses import format_address, parse_address, undialable
 from reference.core.phases import IMPLEMENTED, Phase
 
 Options = TypeVar("Options")
+HEX = frozenset("0123456789abcdef")
+TLS_DIGITS = 64
 WRONG = 2
 """Exit status of a command line that cannot be followed."""
 
@@ -86,6 +89,32 @@ def phase_of(name: str) -> Phase:
         there = ", ".join(map(str, IMPLEMENTED))
         raise CommandError(f"--phase {name} is not implemented yet: there is {there}")
     return phase
+
+
+def relay_of(text: str) -> str:
+    """Return the address of a relay in its one form."""
+    reachable = format_address(*address("--relay", text))
+    reason = undialable(reachable, loopback=True)
+    if reason:
+        raise CommandError(f"--relay {text}: no relay can be there: {reason}")
+    return reachable
+
+
+def fingerprint_of_relay(text: str) -> str:
+    """Return a TLS fingerprint in its one form."""
+    digits = text.replace(":", "").lower()
+    if text and (len(digits) != TLS_DIGITS or set(digits) - HEX):
+        why = "it has 32 pairs of hex digits; the relay prints it when it is ready"
+        raise CommandError(f"--relay-fingerprint: {text!r} is no TLS fingerprint: {why}")
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
+def build() -> str | None:
+    """Return the version of the package, which peers are told, or None when it is not installed."""
+    try:
+        return version("directcall")
+    except PackageNotFoundError:
+        return None
 
 
 def on_signals(stop: asyncio.Event) -> None:

@@ -20,7 +20,7 @@ DEVICE_FRAMES = 10
 
 
 class _Device:
-    """A started stream of the default device and its queue; `dropped` counts frames that gave way."""
+    """A stream of the default device and its queue; `dropped` counts frames that gave way."""
 
     def __init__(self, kind: str, advice: str, callback: Callable[..., None]) -> None:
         """Open `kind` ("Input" or "Output"); AudioError with the advice if there is none."""
@@ -30,9 +30,16 @@ class _Device:
         form = {"samplerate": SAMPLE_RATE, "blocksize": FRAME_SAMPLES, "channels": 1, "dtype": "int16"}
         try:
             self._stream = getattr(sounddevice, f"Raw{kind}Stream")(callback=callback, **form)
-            self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
             raise AudioError(f"no audio {kind.lower()} device can be used ({error}): {advice}") from error
+        self._refused = sounddevice.PortAudioError
+
+    def start(self) -> None:
+        """Let the device run, which was open and idle before; AudioError when it does not."""
+        try:
+            self._stream.start()
+        except self._refused as error:
+            raise AudioError(f"an audio device does not start ({error})") from error
 
     def close(self) -> None:
         """Stop the device; a second time does nothing."""
@@ -47,7 +54,7 @@ class Microphone(_Device):
     """The default input device, an iterator of frames without end that never blocks."""
 
     def __init__(self) -> None:
-        """Start to capture; AudioError without a device, AudioMissing without the extra."""
+        """Open it, and capture nothing yet; AudioError without a device, AudioMissing without the extra."""
         super().__init__("Input", "use --send FILE.wav", self._captured)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -66,7 +73,7 @@ class Speaker(_Device):
     """The default output device; it plays silence when nothing waits."""
 
     def __init__(self) -> None:
-        """Start to play; AudioError without a device, AudioMissing without the extra."""
+        """Open it, and play nothing yet; AudioError without a device, AudioMissing without the extra."""
         super().__init__("Output", "record to a WAV file", self._due)
 
     def write(self, frame: Frame) -> None:

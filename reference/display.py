@@ -24,13 +24,29 @@ SENTENCES = {
     "missed": "rejected a second call from {peer}",
     "accepted": "accepted ({mode})",
     "answered": "answered ({mode})",
-    "setup": "joining the room at {relay_addr}",
+    "reflexive": "the relay sees us at {address}",
+    "setup": "set up: {role}; a room at {relay_addr}",
+    "attempt": "dialling {address}",
+    "attempt failed": "no way to {address}: {why}",
+    "direct": "a direct path to {address}",
+    "report sent": "told the other end: {direct_ok}",
+    "report heard": "the other end says: {direct_ok}",
+    "path": "the path is {path} ({remote})",
+    "heard": "heard the other end by {path} after {after} s",
     "joined": "joined the room",
     "room": "in the room: {count}",
-    "talking": "talking to {peer} by {path}",
+    "talking": "talking to {peer} by {path} ({remote})",
     "media lost": "the media connection is gone ({reason})",
     "error": "error: {why}",
     "ended": "the call is over: {reason}",
+}
+WORDS: dict[tuple[str, object], str] = {
+    ("address", None): "no address: it did not answer in time",
+    ("role", "none"): "no direct path",
+    ("role", "dialer"): "the dialer of a direct path",
+    ("role", "acceptor"): "the acceptor of a direct path",
+    ("direct_ok", True): "there is a direct path",
+    ("direct_ok", False): "there is no direct path",
 }
 LEFT = "left the relay"
 MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
@@ -39,7 +55,10 @@ MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
 def sentence(event: str, members: Mapping[str, object]) -> str:
     """Say an event in one line for a person."""
     form = LEFT if members.get("kind") == "asked" else SENTENCES.get(event, event)
-    return form.format_map(members) + (MEDIA.format_map(members) if "sent" in members else "")
+    words = {
+        key: WORDS.get((key, value), value) for key, value in members.items() if not isinstance(value, list)
+    }
+    return form.format_map(words) + (MEDIA.format_map(members) if "sent" in members else "")
 
 
 class Display:

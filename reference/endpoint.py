@@ -3,49 +3,56 @@
 Rules of this file: a packet finds its connection by its destination id, so that its cost does not grow
 with the number of connections. A connection has one timer, the earliest of all that it waits for.
 A handler is never called from inside a call of its own: what happened is queued and told afterwards,
-in order. Every table has a limit in `EndpointLimits`.
+in order. Every table has a limit in `EndpointLimits`. What cannot become a connection leaves nothing
+behind, and of what may become one, an unfinished ClientHello is given up first (RACE-8).
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import time
-from typing import Self, cast
+from collections.abc import Iterator
+from typing import Self
 
 from aioquic.quic import events
 
-from reference.core.addresses import format_address, normalise_name
+from reference.core.addresses import normalise_name
 from reference.core.errors import REASONS, CloseCode, Misuse
 from reference.core.wire import frame
+from reference.handler import DatagramFate, EndpointLimits, Handler
 from reference.notices import Notices
 from reference.quic.connection import Connection, Ending
 from reference.quic.credentials import Credentials
-from reference.quic.packets import as_reported, destination, first_destination, version_negotiation
+from reference.quic.packets import destination, first_destination, version_negotiation
 from reference.quic.parameters import configuration
 from reference.quic.selftest import self_test
-from reference.session import DatagramFate, EndpointLimits, Handler, Session
+from reference.session import Session
+from reference.udp import UdpSocket
 
 __all__ = ["Credentials", "DatagramFate", "Endpoint", "EndpointLimits", "Handler"]
 
-_SOCKET_BUFFER = 4_194_304  # asked for; the system decides
 _LONGEST_REASON = 256
-_CLOSE_WITHIN = 0.9
 
 
-class Endpoint(asyncio.DatagramProtocol):
+class Endpoint:
     """One UDP socket that accepts and dials QUIC connections at once."""
+
+    welcome: frozenset[str] | None = None
+    """The server names, in lower case, that are accepted; None for every name and none at all.
+
+    It may change at any time. Another name is refused with the alert unrecognized_name, and a
+    handshake whose name is welcome no more when it completes is closed.
+    """
 
     def __init__(self, handler: Handler, credentials: Credentials | None, limits: EndpointLimits) -> None:
         """Prepare an endpoint without a socket; `open` is the way to get a working one."""
         self._handler = handler
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._closed = asyncio.Event()
+        self._socket = UdpSocket(self)
         self._shut = False
-        self._writable = True
-        self._numbers = itertools.count(1)
+        self._numbers: Iterator[int] = itertools.count(1)
         self._routes: dict[bytes, Session] = {}
         self._sessions: dict[int, Session] = {}
         self._half_open: dict[Session, None] = {}
@@ -63,22 +70,27 @@ class Endpoint(asyncio.DatagramProtocol):
         handler: Handler,
         credentials: Credentials | None,
         limits: EndpointLimits = EndpointLimits(),  # noqa: B008 - frozen
+        *,
+        numbers: Iterator[int] | None = None,
+        six_only: bool = False,
     ) -> Self:
         """Bind a UDP socket to an IP literal and a port; without credentials it only dials.
 
+        Endpoints of one owner take the numbers of their sessions, from 1, out of the same `numbers`.
         Raises OSError when the address cannot be bound, RuntimeError when the QUIC stack fails
-        its self-test.
+        its self-test, Misuse for an IPv4 literal with `six_only`.
         """
         self_test()
         endpoint = cls(handler, credentials, limits)
-        await endpoint._loop.create_datagram_endpoint(lambda: endpoint, local_addr=(host, port))
+        if numbers is not None:
+            endpoint._numbers = numbers
+        await endpoint._socket.open(host, port, six_only=six_only)
         return endpoint
 
     @property
     def address(self) -> tuple[str, int]:
         """The host and port that the socket is bound to."""
-        host, port = self._transport.get_extra_info("sockname")[:2]
-        return str(host), int(port)
+        return self._socket.address
 
     def dial(self, address: tuple[str, int], sni: str | None) -> int:
         """Start a connection to an IP literal and a port; return its session, never used again.
@@ -89,7 +101,7 @@ class Endpoint(asyncio.DatagramProtocol):
         if self._shut or len(self._sessions) >= self._limits.connections:
             raise Misuse(f"this endpoint dials no more: {len(self._sessions)} connections")
         try:
-            name, remote = normalise_name(sni), as_reported(address, self._family)
+            name, remote = normalise_name(sni), self._socket.reported(address)
         except ValueError as error:
             raise Misuse(f"cannot dial {address} as {sni!r}: {error}") from error
         now = time.monotonic()
@@ -168,11 +180,7 @@ class Endpoint(asyncio.DatagramProtocol):
         for session in [*self._half_open, *self._ended]:
             self._forget(session)
         self._notices.tell()
-        self._transport.close()
-        try:
-            await asyncio.wait_for(self._closed.wait(), _CLOSE_WITHIN)
-        except TimeoutError:
-            self._transport.abort()
+        await self._socket.close()
 
     def stats(self) -> dict[str, int]:
         """Count what the endpoint holds; all zero when nothing is left."""
@@ -188,26 +196,6 @@ class Endpoint(asyncio.DatagramProtocol):
             "notices": len(self._notices),
         }
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket from the event loop."""
-        self._transport = cast("asyncio.DatagramTransport", transport)
-        bound: socket.socket = transport.get_extra_info("socket")
-        self._family = bound.family
-        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            bound.setsockopt(socket.SOL_SOCKET, buffer, _SOCKET_BUFFER)
-
-    def pause_writing(self) -> None:
-        """Learn that the socket takes no more: packets are dropped until it does."""
-        self._writable = False
-
-    def resume_writing(self) -> None:
-        """Learn that the socket takes packets again."""
-        self._writable = True
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Learn from the event loop that the socket is closed."""
-        self._closed.set()
-
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Give one packet of the socket to its connection."""
         route = destination(data)
@@ -218,38 +206,47 @@ class Endpoint(asyncio.DatagramProtocol):
             return
         if session.over:
             for packet in session.reminder():
-                self._put(*packet)
+                self._socket.send(*packet)
             return
         now = time.monotonic()
         session.connection.receive_datagram(data, addr[:2], now=now)
-        if session.connection.untouched and not session.dialled:
-            session.connection.dissolve()
-            return  # nothing in it was readable: it leaves nothing behind
-        if not session.routes:
-            self._admit(session, route)
+        if not session.routes and not self._admit(session, route, now):
+            return
         self._drain(session, now)
         self._notices.afterwards(session, self._service)
         self._notices.tell()
 
     def _newcomer(self, packet: bytes, remote: tuple[str, int]) -> Session | None:
         """Return a session for a packet that may open a connection, beside all others (TRANS-4)."""
-        if self._server is None or self._shut:
-            return None
+        if self._server is None or self._shut or self.welcome == frozenset():
+            return None  # who expects nobody is not to be found by an answer (PRIV-11)
         answer = version_negotiation(packet)
         if answer is not None:
-            self._put(answer, remote)
+            self._socket.send(answer, remote)
         first = first_destination(packet)
         if first is None:
             return None
-        connection = Connection(self._server, self._limits.datagrams, first_destination=first)
+        connection = Connection(self._server, self._limits.datagrams, first, self._welcomes)
         return Session(connection, self._limits, time.monotonic() + self._limits.handshake_timeout)
 
-    def _admit(self, session: Session, route: bytes) -> None:
-        if len(self._half_open) >= self._limits.half_open:
-            self._forget(next(iter(self._half_open)))
+    def _welcomes(self, name: str | None) -> bool:
+        return self.welcome is None or name in self.welcome
+
+    def _admit(self, session: Session, route: bytes, now: float) -> bool:
+        """Keep a newcomer unless its packet was unreadable or is refused, or there is no room for it."""
+        refused = session.connection.ending is not None
+        if refused:
+            self._transmit(session, now)  # the close is all there will ever be of it
+        if refused or session.connection.untouched:
+            self._forget(session)
+            return False
         self._half_open[session] = None
         self._route(session, route)
         self._route(session, session.connection.host_cid)
+        if len(self._half_open) > self._limits.half_open:
+            unfinished = (each for each in self._half_open if not each.connection.hello_seen)
+            self._forget(next(unfinished, next(iter(self._half_open))))
+        return session in self._half_open
 
     def _route(self, session: Session, route: bytes) -> None:
         self._routes[route] = session
@@ -274,6 +271,8 @@ class Endpoint(asyncio.DatagramProtocol):
 
     def _drain(self, session: Session, now: float) -> None:
         session.open_streams(now)
+        if session.moved and not session.over:  # told before what came from there (REFL-3)
+            self._notices.add(session, self._handler.moved, session.number, session.relocate())
         while (event := session.connection.next_event()) is not None:
             match event:
                 case events.ConnectionIdIssued():
@@ -288,13 +287,15 @@ class Endpoint(asyncio.DatagramProtocol):
                 case _ if session.live and not session.over:
                     self._take(session, event)
         if session.live and not session.over and session.streams:
-            for outcome in session.release():
-                whole = isinstance(outcome, bytes)
-                call = self._handler.frame if whole else self._handler.fault
-                self._notices.add(session, call, session.number, outcome)
+            self._release(session)
         ending = session.connection.ending
         if ending is not None and not session.over:
             self._end(session, ending)
+
+    def _release(self, session: Session) -> None:
+        for outcome in session.release():
+            call = self._handler.frame if isinstance(outcome, bytes) else self._handler.fault
+            self._notices.add(session, call, session.number, outcome)
 
     def _completed(self, session: Session, now: float) -> None:
         connection = session.connection
@@ -303,8 +304,9 @@ class Endpoint(asyncio.DatagramProtocol):
             if not connection.hello_seen:
                 self._forget(session)
                 raise RuntimeError("a handshake completed and its server name was not seen")
-            if len(self._sessions) >= self._limits.connections:
-                code = CloseCode.TOO_MANY_CONNECTIONS  # TRANS-5
+            full = len(self._sessions) >= self._limits.connections  # TRANS-5
+            if full or not self._welcomes(connection.sni):
+                code = CloseCode.TOO_MANY_CONNECTIONS if full else CloseCode.NO_SUCH_SERVICE
                 connection.close(error_code=code, reason_phrase=REASONS[code])
                 return
             session.sni = connection.sni
@@ -313,8 +315,7 @@ class Endpoint(asyncio.DatagramProtocol):
         session.live = True
         session.ping_at = now + self._limits.keep_alive
         session.open_streams(now)
-        host, port = (connection.get_peer_address() or ("", 0))[:2]
-        told = session.number, session.sni, format_address(host, port)
+        told = session.number, session.sni, session.relocate()
         fingerprint = connection.peer_fingerprint if session.dialled else None
         self._notices.add(session, self._handler.connected, *told, fingerprint)
 
@@ -336,21 +337,18 @@ class Endpoint(asyncio.DatagramProtocol):
         if closing:
             session.farewell = [(data, (str(to[0]), int(to[1]))) for data, to in packets]
         for data, to in packets:
-            self._put(data, to)
+            self._socket.send(data, to)
         for receipt in session.progress() if session.unsent else ():
             self._notices.add(session, self._handler.flushed, session.number, receipt)
-
-    def _put(self, data: bytes, remote: tuple[str, int]) -> None:
-        # A packet that does not go out is lost to QUIC, which repairs what it has to.
-        if self._writable and not self._transport.is_closing():
-            self._transport.sendto(data, remote)
 
     def _end(self, session: Session, ending: Ending) -> None:
         """Tell the handler, if it knows the session, and keep the stack through its closing period."""
         session.over = True
         session.unsent.clear()
         session.streams.clear()
-        self._half_open.pop(session, None)
+        if session in self._half_open:  # a handshake that failed: the close goes out, and that is all
+            session.terminated = True
+            return
         if self._sessions.pop(session.number, None) is not None:
             told = session.number, ending.code, ending.reason, ending.by_peer
             self._notices.add(session, self._handler.lost, *told, final=True)

@@ -1,4 +1,4 @@
-"""The client's shell: what endpoint, user and clock say goes into the core, what the core wants is done."""
+"""The client's shell: what sockets, user and clock say goes into the core, what the core wants is done."""
 
 from __future__ import annotations
 
@@ -8,89 +8,84 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from reference import interfaces
 from reference.core import wire
 from reference.core.addresses import parse_address
 from reference.core.client import ClientCore
-from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
-from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode, Misuse
-from reference.core.line import Leg
-from reference.endpoint import Endpoint, EndpointLimits
+from reference.core.effects import Close, Dial, Effect, Gather, Send, SendDatagram, Tell, Welcome
+from reference.core.errors import BadFrame, BadMessage, CloseCode, Misuse
 from reference.opus import AudioError
+from reference.sockets import Sockets
 from reference.talk import AudioPlan, Talk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from reference.core.line import Account
-    from reference.core.phases import Phase
+    from reference.endpoint import EndpointLimits
 
 
 class Handset:
-    """One running client: a core, an endpoint, the timer between them, and the audio of its call."""
+    """One running client: a core, its sockets, the timer between them, and the audio of its call."""
 
     def __init__(
         self,
         account: Account,
-        phase: Phase,
         plan: AudioPlan,
         tell: Callable[[str, Mapping[str, object]], None],
+        use: Collection[str] = (),
+        avoid: Collection[str] = (),
     ) -> None:
-        """Prepare a client; `tell` hears every event of the core, in order."""
+        """Prepare a client; `tell` hears its events; `use` and `avoid` name interfaces to advertise."""
         self.core = ClientCore(account, secrets.token_bytes, random.random)
-        self.phase = phase
         self.plan = plan
         self.talk: Talk | None = None
         self.bad = 0
-        self.endpoint: Endpoint
+        self.sockets: Sockets
+        self._use, self._avoid = use, avoid
         self._tell = tell
-        self._sessions: dict[Leg, int] = {}
-        self._legs: dict[int, Leg] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self, limits: EndpointLimits) -> None:
-        """Bind a socket of the relay's address family and connect to the relay."""
-        host, _ = parse_address(self.core.account.relay)
-        anywhere = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - a client has no port to protect
-        self.endpoint = await Endpoint.open(anywhere, 0, self, None, limits)
+        """Bind the sockets of the account's phase and connect to the relay."""
+        self.sockets = await Sockets.open(self.core.account, self, limits)
+        self.core.telephone.families = frozenset(self.sockets.ports)
         self.perform(self.core.start(time.monotonic()))
 
     async def close(self) -> None:
-        """Hang up, leave the relay, close the socket."""
+        """Hang up, leave the relay, close the sockets."""
         self.perform(self.core.stop())
-        await self.endpoint.shutdown(CloseCode.NORMAL, REASONS[CloseCode.NORMAL])
+        for task in self._tasks:
+            task.cancel()
+        await self.sockets.shutdown()
         if self._timer is not None:
             self._timer.cancel()
 
     def perform(self, effects: Sequence[Effect]) -> None:
         """Do what the core wants, in order, and arm the timer."""
         for effect in effects:
-            match effect:
-                case Dial():
-                    self._dial(effect)
-                case Send():
-                    session = self._sessions.get(Leg(effect.session))
-                    if session is not None:
-                        self.endpoint.send(session, wire.encode(effect.message, self.phase))
-                case Close():
-                    self._close(Leg(effect.session), effect.code)
-                case Tell():
-                    self._heard(effect)
+            self._one(effect)
         self._arm()
 
     def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
-        """Take in a connection that we dialled."""
-        del sni, address
-        leg = self._legs.get(session)
+        """Take in a connection that we dialled, or that somebody opened to us."""
+        now = time.monotonic()
+        leg = self.sockets.leg(session)
         if leg is not None:
-            self.perform(self.core.connected(leg, fingerprint or ""))
+            self.perform(self.core.connected(leg, fingerprint or "", now))
+            return
+        leg, effects = self.core.accepted(sni, address, now)  # before anything else, it has a name
+        self.sockets.take(leg, session)
+        self.perform(effects)
 
     def frame(self, session: int, payload: bytes) -> None:
         """Take in a message, or count it when it cannot be read."""
-        leg = self._legs.get(session)
+        leg = self.sockets.leg(session)
         if leg is None:
             return
         try:
-            message = wire.decode(payload, self.phase)
+            message = wire.decode(payload, self.core.account.phase)
         except BadMessage:
             self.bad += 1
             return
@@ -102,58 +97,82 @@ class Handset:
         self.bad += 1
 
     def datagram(self, session: int, data: bytes) -> None:
-        """Play media of our call."""
-        if self.talk is not None and self._legs.get(session) is Leg.MEDIA:
+        """Play media of our call, from whichever of its paths it comes (RACE-15)."""
+        leg, paths = self.sockets.leg(session), self.core.telephone.paths
+        if leg is None or paths is None or not paths.hears(leg):
+            return
+        if self.talk is not None:
             self.talk.hear(data)
+        effects = self.core.heard(leg, time.monotonic())
+        if effects:
+            self.perform(effects)
 
     def flushed(self, session: int, receipt: object) -> None:
         """Take back a receipt; a client asks for none."""
 
+    def moved(self, session: int, address: str) -> None:
+        """Learn that a peer's packets come from elsewhere; QUIC has followed it already."""
+
     def slow(self, session: int) -> None:
         """Leave a relay that does not read."""
-        self.endpoint.close(session, CloseCode.TOO_SLOW, REASONS[CloseCode.TOO_SLOW])
+        leg = self.sockets.leg(session)
+        if leg is not None:
+            self.sockets.close(leg, CloseCode.TOO_SLOW)
+            self.perform(self.core.lost(leg, -1, "the relay does not read", time.monotonic()))
 
     def lost(self, session: int, code: int, reason: str, by_peer: bool) -> None:  # noqa: FBT001 - told by position
         """Go on after a connection that has ended."""
         del by_peer
-        leg = self._legs.pop(session, None)
-        if leg is None:
-            return
-        del self._sessions[leg]
-        self.perform(self.core.lost(leg, code, reason, time.monotonic()))
+        leg = self.sockets.forget(session)
+        if leg is not None:
+            self.perform(self.core.lost(leg, code, reason, time.monotonic()))
+
+    def _one(self, effect: Effect) -> None:
+        match effect:
+            case Dial():
+                self._dial(effect)
+            case Send():
+                self.sockets.send(effect.session, wire.encode(effect.message, self.core.account.phase))
+            case Close():
+                self.sockets.close(effect.session, effect.code)
+            case Welcome():
+                self.sockets.welcome(effect.names)
+            case Gather():
+                task = asyncio.ensure_future(self._gather())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Tell():
+                self._heard(effect)
 
     def _dial(self, effect: Dial) -> None:
-        leg = Leg(effect.leg)
-        self._close(leg, CloseCode.NORMAL)
         try:
-            session = self.endpoint.dial(parse_address(effect.address), effect.sni)
-        except Misuse as error:  # an address of the other family: nobody can be there for us
-            self.perform(self.core.lost(leg, -1, str(error), time.monotonic()))
-            return
-        self._sessions[leg], self._legs[session] = session, leg
+            self.sockets.dial(effect.leg, parse_address(effect.address), effect.sni)
+        except Misuse as error:  # an address of a family we have no socket of: nobody can be there for us
+            self.perform(self.core.lost(effect.leg, -1, str(error), time.monotonic()))
 
-    def _close(self, leg: Leg, code: CloseCode) -> None:
-        session = self._sessions.pop(leg, None)
-        if session is not None:
-            del self._legs[session]
-            self.endpoint.close(session, code, REASONS[code])
+    async def _gather(self) -> None:
+        addresses = await interfaces.addresses(self._use, self._avoid)
+        self.perform(self.core.gathered(addresses, self.sockets.ports))
 
     def _heard(self, effect: Tell) -> None:
         members = dict(effect.members)
         if effect.event == "ended" and self.talk is not None:
-            self.talk.close()
-            playout = self.talk.playout
-            members |= {"sent": self.talk.sent, "received": playout.received, "lost": playout.lost}
+            members |= self.talk.close()
             self.talk = None
         self._tell(effect.event, members)
-        if effect.event == "joined" and self.talk is None:
-            self._pick_up()
+        if effect.event in {"placed", "accepted"}:  # codecs take a while, and now there is time
+            self._sound(self._pick_up)
+        elif effect.event == "setup" and self.talk is not None:  # what is sent in this turn comes first
+            asyncio.get_running_loop().call_soon(self._sound, self.talk.prepare)
         elif effect.event == "talking" and self.talk is not None:
-            self.talk.start()
+            asyncio.get_running_loop().call_soon(self._sound, self.talk.start)
 
     def _pick_up(self) -> None:
+        self.talk = Talk(self.plan, self._speak, self._mute)
+
+    def _sound(self, step: Callable[[], None]) -> None:
         try:
-            self.talk = Talk(self.plan, self._speak, self._mute)
+            step()
         except AudioError as error:
             self._mute(str(error))
 
@@ -163,10 +182,10 @@ class Handset:
         self.perform(self.core.hangup())
 
     def _speak(self, payload: bytes | None) -> None:
-        session = self._sessions.get(Leg.MEDIA)
         for effect in self.core.telephone.speak(payload):
-            if isinstance(effect, SendDatagram) and session is not None:
-                self.endpoint.send_datagram(session, effect.data)
+            if isinstance(effect, SendDatagram) and self.talk is not None:
+                self.talk.sent += 1
+                self.sockets.send_datagram(effect.session, effect.data)
 
     def _tick(self) -> None:
         self._timer = None
@@ -175,8 +194,7 @@ class Handset:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        deadline = self.core.deadline()
+        self._timer, deadline = None, self.core.deadline()
         if deadline is not None:
             delay = max(0.0, deadline - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._tick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from reference.core.registration import Identity
@@ -32,24 +33,31 @@ def create(path: Path) -> Identity:
     Raises IdentityFileError when the file exists: a lost seed is a lost identity.
     """
     seed = secrets.token_bytes(32)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{seed.hex()}\n")
+        os.link(draft, path)  # whole or not at all, and never over another one
     except OSError as error:
         message = f"cannot create the identity file {path}: {_why(error)}"
         raise IdentityFileError(message) from error
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{seed.hex()}\n")
-    except OSError as error:
-        path.unlink(missing_ok=True)  # half a seed is nobody's identity
-        message = f"cannot write the identity file {path}: {_why(error)}"
-        raise IdentityFileError(message) from error
+    finally:
+        with suppress(OSError):  # there may be none
+            draft.unlink()
     return Identity.from_seed(seed)
 
 
 def load_or_create(path: Path) -> Identity:
     """Read the identity in `path`, or create it when there is no such file; raises IdentityFileError."""
-    return load(path) if os.path.lexists(path) else create(path)
+    if os.path.lexists(path):
+        return load(path)
+    try:
+        return create(path)
+    except IdentityFileError as error:
+        if isinstance(error.__cause__, FileExistsError):  # somebody was quicker
+            return load(path)
+        raise
 
 
 def _seed(text: str) -> bytes:

@@ -66,6 +66,9 @@ class Probe:
         self.why = reason
         self._outcomes.put_nowait(None)
 
+    def moved(self, session: int, address: str) -> None:
+        """Ignore."""
+
     def frame(self, session: int, payload: bytes) -> None:
         """Ignore what the service `ping` never sends."""
 

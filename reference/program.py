@@ -14,10 +14,9 @@ from reference.display import Display
 from reference.handset import Handset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from reference.core.line import Account
-    from reference.core.phases import Phase
     from reference.endpoint import EndpointLimits
     from reference.talk import AudioPlan
 
@@ -38,9 +37,17 @@ REFRESH = 0.2
 class Program:
     """One run of a client program."""
 
-    def __init__(self, account: Account, phase: Phase, plan: AudioPlan, *, as_json: bool) -> None:
-        """Prepare; nothing is opened yet."""
-        self.handset = Handset(account, phase, plan, self._tell)
+    def __init__(
+        self,
+        account: Account,
+        plan: AudioPlan,
+        *,
+        as_json: bool,
+        use: Sequence[str] = (),
+        avoid: Sequence[str] = (),
+    ) -> None:
+        """Prepare; nothing is opened yet. `use` and `avoid` name network interfaces."""
+        self.handset = Handset(account, plan, self._tell, use, avoid)
         self.display = Display(as_json=as_json)
         self.ends: list[str] = []
         self.talked = False
@@ -126,10 +133,10 @@ class Program:
         call, talk = self.handset.core.telephone.call, self.handset.talk
         if call is None:
             return "online" if self.handset.core.online else "offline"
-        if talk is None:
+        if talk is None or call.paths is None:
             return str(call.line)
-        heard = talk.playout
-        return f"{call.line} · relay · sent {talk.sent} · received {heard.received} · loss {heard.loss:.1%}"
+        heard, path = talk.playout, call.paths.path or "no path yet"
+        return f"{call.line} · {path} · sent {talk.sent} · received {heard.received} · loss {heard.loss:.1%}"
 
     def _tell(self, event: str, members: Mapping[str, object]) -> None:
         self.display.tell(event, members)
@@ -153,4 +160,4 @@ class Program:
                 loop.call_soon_threadsafe(self._answer, answer)
 
     def _answer(self, answer: Answer) -> None:
-        self.handset.perform(self.handset.core.answer(answer))
+        self.handset.perform(self.handset.core.answer(answer, time.monotonic()))

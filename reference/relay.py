@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from reference import identity, logs
-from reference.commandline import CommandError, address, command, on_signals, phase_of
+from reference.commandline import CommandError, address, build, command, on_signals, phase_of
 from reference.core.addresses import format_address, undialable
 from reference.core.phases import NEWEST
 from reference.core.registration import Policy
@@ -53,6 +53,8 @@ class Options:
     max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
     max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20
     offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
+    max_reflections: Annotated[int, typer.Option(min=1, help="reflections of one connection at once")] = 20
+    reflections_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
     max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
     max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
     max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
@@ -69,6 +71,8 @@ class Options:
             calls=self.max_calls,
             offers_burst=self.max_offers,
             offers_per_second=self.offers_per_second,
+            reflections_burst=self.max_reflections,
+            reflections_per_second=self.reflections_per_second,
             bad_messages=self.max_bad_messages,
         )
 
@@ -113,7 +117,7 @@ def serve(options: Options) -> None:
         who = identity.load_or_create(options.identity_file)
     except identity.IdentityFileError as error:
         raise CommandError(f"{error}; choose another with --identity FILE") from error
-    setting = Setting(who, reachable, options.registration, options.limits())
+    setting = Setting(who, reachable, options.registration, options.limits(), build())
     logger = logs.configure(options.log_level, options.log_format)
     asyncio.run(_run(Switch(setting, phase, logger), listen, limits, metrics))
 

@@ -10,63 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Protocol
 
+from reference.core.addresses import format_address
 from reference.core.errors import BadFrame
 from reference.core.wire import FrameReader
+from reference.handler import EndpointLimits
 from reference.quic.connection import Connection
 
 _LENGTH_BYTES = 4  # in front of every frame
 _PEER_STREAMS = 256  # that wait; the stack grants 128, and more only after ended ones
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointLimits:
-    """Bounds of an endpoint; times in seconds."""
-
-    connections: int = 10_000
-    half_open: int = 256
-    handshake_timeout: float = 10.0
-    stream_timeout: float = 10.0
-    idle_timeout: float = 30.0
-    keep_alive: float = 5.0
-    unsent: int = 64
-    datagrams: int = 16
-
-
-class DatagramFate(Enum):
-    """What became of a datagram that was handed over for sending."""
-
-    QUEUED = "queued"
-    DROPPED_OLDEST = "dropped oldest"
-    TOO_LARGE = "too large"
-    CLOSED = "closed"
-
-
-class Handler(Protocol):
-    """What an endpoint tells its owner, each in a turn of its own, in the order in which it happened."""
-
-    def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
-        """Take a session whose handshake is complete; `fingerprint` is the dialled peer's."""
-
-    def frame(self, session: int, payload: bytes) -> None:
-        """Take the payload of one whole signal frame, in the order of the stream ids."""
-
-    def fault(self, session: int, fault: BadFrame) -> None:
-        """Take the fault of a stream without a whole frame; it has been reset."""
-
-    def datagram(self, session: int, data: bytes) -> None:
-        """Take one datagram."""
-
-    def flushed(self, session: int, receipt: object) -> None:
-        """Take back the receipt of a frame all of whose bytes went out in packets."""
-
-    def slow(self, session: int) -> None:
-        """Learn that a frame was not taken because `unsent` frames wait to be sent already."""
-
-    def lost(self, session: int, code: int, reason: str, by_peer: bool) -> None:  # noqa: FBT001 - told by position
-        """Learn, once, that a session is over; `code` is -1 for all but an application close."""
 
 
 @dataclass(slots=True)
@@ -89,6 +41,7 @@ class Session:
     number: int = 0
     dialled: bool = False
     sni: str | None = None
+    remote: tuple[str, int] | None = None  # where the handler was told that the peer is
     live: bool = False  # the handshake is complete
     over: bool = False  # an end is known; only the closing period of the stack is left
     terminated: bool = False  # that is over too
@@ -102,6 +55,17 @@ class Session:
     streams: dict[int, _Inbound] = field(default_factory=dict)
     seen: int = 0  # streams that the peer has opened
     unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
+
+    def relocate(self) -> str:
+        """Note where the peer is now; return the address in its one text form."""
+        self.remote = self.connection.get_peer_address()
+        host, port = (self.remote or ("", 0))[:2]
+        return format_address(host, port)
+
+    @property
+    def moved(self) -> bool:
+        """Tell whether the peer is seen under another address than the handler knows."""
+        return self.live and self.connection.get_peer_address() != self.remote
 
     def write(self, data: bytes, receipt: object | None) -> None:
         """Put one frame on a stream of its own (TRANS-9); it is unsent until `progress` finds it sent."""

@@ -82,6 +82,8 @@ class Switch:
                 "calls": own.calls,
                 "offers_burst": own.offers_burst,
                 "offers_per_second": own.offers_per_second,
+                "reflections_burst": own.reflections_burst,
+                "reflections_per_second": own.reflections_per_second,
                 "bad_messages": own.bad_messages,
                 "unread": limits.unsent,
             },
@@ -100,8 +102,13 @@ class Switch:
         self.logger.debug("connected", session=session, sni=sni, address=address)
         self._perform(self.core.connected(session, sni, address, time.monotonic()))
 
+    def moved(self, session: int, address: str) -> None:
+        """Note that a peer's packets come from another address."""
+        self.logger.debug("moved", session=session, address=address)
+        self._perform(self.core.moved(session, address))
+
     def frame(self, session: int, payload: bytes) -> None:
-        """Take in a message, or count it when it cannot be read."""
+        """Take in a message as a relay of the phase reads it, or count it when it cannot be (PHASE-3)."""
         now = time.monotonic()
         try:
             message = wire.decode(payload, self.phase)
@@ -151,7 +158,7 @@ class Switch:
             case SendDatagram():
                 self._send_datagram(effect)
             case Send():
-                payload = wire.encode(effect.message, self.phase)
+                payload = wire.encode(effect.message, self.phase)  # PHASE-4
                 self.endpoint.send(effect.session, payload, effect.receipt)
             case Close():
                 reason = f"{REASONS[effect.code]}{': ' if effect.detail else ''}{effect.detail}"

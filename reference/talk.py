@@ -15,7 +15,7 @@ from reference.audio import WavWriter, read_wav, tone
 from reference.core import media
 from reference.core.playout import Playout
 from reference.devices import Microphone, Speaker
-from reference.opus import AudioError, Decoder, Encoder
+from reference.opus import SILENCE, AudioError, Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,43 +62,66 @@ class Talk:
     def __init__(
         self, plan: AudioPlan, speak: Callable[[bytes | None], None], fail: Callable[[str], None]
     ) -> None:
-        """Open codecs, recording and devices; nothing is captured or sent before `start`; or AudioError."""
+        """Open what codecs the plan needs, and the recording; raises AudioError."""
         self.playout = Playout()
         self.sent = 0
         self.finished = asyncio.Event()
         self._speak = speak
         self._fail = fail
-        self._encoder, self._decoder = Encoder(), Decoder()
+        self._plan = plan
+        self._encoder = None if plan.send == "none" else Encoder()
+        if self._encoder is not None:
+            self._encoder.encode(SILENCE)  # a codec's first frame costs it most; nobody waits for this one
+        self._decoder = Decoder() if plan.record is not None or plan.speaker else None
         self._recording = None if plan.record is None else WavWriter(plan.record)
-        self._speaker = Speaker() if plan.speaker else None
-        self._microphone = Microphone() if plan.send == "mic" else None
-        self._source = self._open(plan)
+        self._speaker: Speaker | None = None
+        self._microphone: Microphone | None = None
+        self._source: Iterator[Frame] = iter(())
+        self.ready = False
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._next = 0.0
 
+    def prepare(self) -> None:
+        """Open the devices, which takes a while; nothing is captured before `start`; raises AudioError."""
+        if self.ready or self._closed:
+            return
+        self._speaker = Speaker() if self._plan.speaker else None
+        self._microphone = Microphone() if self._plan.send == "mic" else None
+        self._source = self._open(self._plan)
+        self.ready = True
+
     def start(self) -> None:
-        """Begin the first turn now; a second time, after a rejoin, does nothing."""
-        if self._timer is None:
-            self._next = asyncio.get_running_loop().time()
-            self._turn()
+        """Begin the first turn now; a second time, after a rejoin, does nothing; raises AudioError."""
+        if self._timer is not None or self._closed:
+            return
+        self.prepare()
+        for device in (self._speaker, self._microphone):
+            if device is not None:
+                device.start()
+        self._next = asyncio.get_running_loop().time()
+        self._turn()
 
     def hear(self, datagram: bytes) -> None:
         """Take in one datagram of the other end; what is no audio of ours is left out."""
         if media.unfit(datagram):
             return
         header, payload, _ = media.split(datagram)
-        if not header.repair and header.codec != media.Codec.COMFORT_NOISE:
-            self.playout.insert(header.sequence, header.timestamp, payload)
+        if header.repair:
+            return
+        noise = header.codec == media.Codec.COMFORT_NOISE  # it has a number, and nothing to decode
+        self.playout.insert(header.sequence, header.timestamp, b"" if noise else payload)
 
-    def close(self) -> None:
-        """Stop the loop and close recording and devices."""
+    def close(self) -> dict[str, int]:
+        """Stop the loop, close recording and devices; return packets by name, if the call was set up."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for thing in (self._recording, self._speaker, self._microphone):
             if thing is not None:
                 thing.close()
+        counts = {"sent": self.sent, "received": self.playout.received, "lost": self.playout.lost}
+        return counts if self.ready else {}
 
     def _open(self, plan: AudioPlan) -> Iterator[Frame]:
         if self._microphone is not None:
@@ -122,19 +145,17 @@ class Talk:
 
     def _say(self) -> None:
         frame = next(self._source, None)
-        if frame is None:
+        if frame is None or self._encoder is None:
             self.finished.set()
             self._speak(None)
             return
-        self.sent += 1
         self._speak(self._encoder.encode(frame))
 
     def _play(self) -> None:
         played = self.playout.take()
-        if not played.started:
+        if not played.started or self._decoder is None:
             return
-        payload = played.payload
-        frame = self._decoder.conceal() if payload is None else self._decoder.decode(payload)
+        frame = self._decoder.decode(played.payload) if played.payload else self._decoder.conceal()
         if self._recording is not None:
             self._recording.write(frame)
         if self._speaker is not None:

@@ -4,9 +4,10 @@
 that differs from what it would write, and exits 1 if there is one.
 
     emit    closed: only what exists in the phase, at every depth; an optional value is left out
-            or, where x-absent says so, null; an optional list is left out or has an entry
+            or, where x-absent says so, null; an optional list is left out or has an entry; a text
+            that is empty when there is none is always there
     accept  open: unknown members at every depth, null for an optional value; an optional list may
-            be empty
+            be empty, and neither it nor a text that is empty when there is none may be null
 """
 
 from __future__ import annotations
@@ -43,14 +44,13 @@ class SourceError(ValueError):
 def build(sources: Iterable[Schema]) -> dict[Path, str]:
     """Return the text of every view, by its path below the root.
 
-    There is a pair of views for each phase up to the newest that a source mentions.
+    There is a pair of views for each phase.
     Raises SourceError for a source that breaks the rules of x-since and x-absent.
     """
     definitions = _definitions(sources)
-    newest = max(PHASES.index(since) for since in _sinces(definitions))
     return {
         Path("phases", phase, f"{view}.schema.json"): _text(derive(definitions, phase, view))
-        for phase in PHASES[: newest + 1]
+        for phase in PHASES
         for view in VIEWS
     }
 
@@ -101,15 +101,23 @@ class _Maker:
             else self._optional(value, f"{place}.{name}")
             for name, value in present.items()
         }
-        made["required"] = [name for name in required if name in present]
+        made["required"] = [
+            name
+            for name, value in present.items()
+            if name in required or (self._view == "emit" and value.get("x-absent") == "empty")
+        ]
         if self._view == "emit":
             made["additionalProperties"] = False
 
     def _optional(self, source: Schema, place: str) -> Schema:
         absent = source.get("x-absent")
-        if absent not in ("omit", "null"):
-            raise SourceError(f"{place} is optional and its x-absent is {absent!r}, not omit or null")
+        if absent not in ("omit", "null", "empty"):
+            raise SourceError(f"{place} is optional and its x-absent is {absent!r}, not omit, null or empty")
         made = self.make(source, place)
+        if absent == "empty":
+            if made.get("type") != "string":
+                raise SourceError(f"{place} is empty when it is absent, and no text")
+            return made
         if self._is_list(source):
             if absent == "null":
                 raise SourceError(f"{place} is a list, which is never null")
@@ -154,12 +162,6 @@ def _check_ages(name: str, body: Schema) -> None:
             raise SourceError(f"{name}.{key} is older than {name}")
         if age > since and key in body.get("required", []):
             raise SourceError(f"{name}.{key} is required and younger than {name}")
-
-
-def _sinces(definitions: Mapping[str, Schema]) -> set[str]:
-    messages = {body["x-since"] for body in definitions.values() if body.get("x-message")}
-    properties = (body.get("properties", {}).values() for body in definitions.values())
-    return messages | {value["x-since"] for group in properties for value in group}
 
 
 def _envelope(name: str, body: Schema) -> Schema:

@@ -16,17 +16,29 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
 from reference.core import media, wire
 from reference.core.client import ClientCore
-from reference.core.effects import Close, Count, Dial, Effect, Log, Send, SendDatagram, Tell
-from reference.core.errors import REASONS, BadMessage, CloseCode
-from reference.core.line import Account, Answer, Leg
+from reference.core.effects import (
+    Close,
+    Count,
+    Dial,
+    Effect,
+    Gather,
+    Log,
+    Send,
+    SendDatagram,
+    Tell,
+    Welcome,
+)
+from reference.core.errors import REASONS, BadMessage, CloseCode, UnknownMessage
+from reference.core.line import FIRST_DIRECT, Account, Answer, Leg, Way
 from reference.core.messages import GOOD, CallOffer, DirectCallOffer, Hangup, Message, RegisterPresence
-from reference.core.phases import NEWEST
+from reference.core.phases import Phase
 from reference.core.registration import Identity, Policy
 from reference.core.relay import RelayCore
 from reference.core.sessions import Limits, Setting
@@ -93,6 +105,8 @@ class Party(Protocol):
     """Whoever stands at the other end of a connection to the relay."""
 
     name: str
+    phase: Phase
+    address: str
 
     def connected(self, link: Link) -> None:
         """Learn that the handshake is complete."""
@@ -121,17 +135,40 @@ class Link:
     sent: list[Message | bytes] = field(default_factory=list)
 
 
+@dataclass(eq=False)
+class Tie:
+    """A connection between two clients: who dialled, who let it in, and the leg that it is for each."""
+
+    dialer: Client
+    acceptor: Client
+    sni: str
+    legs: dict[Client, int]
+    open: bool = True
+
+    def other(self, client: Client) -> Client:
+        """Return who is at the other end."""
+        return self.acceptor if client is self.dialer else self.dialer
+
+
 class World:
-    """One relay, everybody who talks to it, and the time in seconds."""
+    """One relay, everybody who talks to it, and the time in seconds.
+
+    Relay, clients and puppets are of `phase` unless they are told otherwise. Whether a client reaches an
+    address of another one is for `passes` to say; `parties` has them all by address.
+    """
 
     def __init__(
         self,
         client_kind: type[ClientCore] = ClientCore,
         policy: Policy = Policy.SIGNED,
         limits: Limits | None = None,
+        phase: Phase = Phase.SIGNALLED_CALL,
     ) -> None:
         """Start with a relay and nobody else; clients are of `client_kind`."""
         self.client_kind = client_kind
+        self.phase = phase
+        self.passes: Callable[[Client, str], bool] = lambda _dialer, _address: True
+        self.parties: dict[str, Client] = {}
         self.now = 0.0
         self.setting = Setting(identity("relay"), RELAY, policy, limits or Limits())
         drawn = entropy("relay")
@@ -147,11 +184,21 @@ class World:
         self._queue: deque[Callable[[], None]] = deque()
 
     def client(
-        self, name: str, answer: Answer = Answer.ASK, pin: str = "", *, kind: type[ClientCore] | None = None
+        self,
+        name: str,
+        answer: Answer = Answer.ASK,
+        pin: str = "",
+        *,
+        kind: type[ClientCore] | None = None,
+        phase: Phase | None = None,
+        way: Way = Way.AUTO,
     ) -> Client:
-        """Start a client and let it register; `kind` differs from the world's where it has to."""
-        client = Client(self, name, Account(identity(name), RELAY, pin, name, answer), kind)
+        """Start a client and let it register; `kind` and `phase` may differ from the world's."""
+        account = Account(identity(name), RELAY, pin, name, answer, way, phase or self.phase)
+        client = Client(self, name, account, kind)
         self.clients.append(client)
+        for address in (client.address, *client.hosts):
+            self.parties[address] = client
         client.does(client.core.start(self.now))
         return client
 
@@ -200,7 +247,7 @@ class World:
 
     def say(self, link: Link, message: Message) -> None:
         """Put a message of a party on the wire."""
-        payload = wire.encode(message, NEWEST)
+        payload = wire.encode(message, link.party.phase)
         self.journal.append(f"{link.party.name} -> relay {word(message)}")
         link.sent.append(message)
         self._queue.append(lambda: self._take(link, payload))
@@ -222,6 +269,38 @@ class World:
         link.open = False
         self._queue.append(lambda: self._lose(link))
         self._queue.append(lambda: link.party.lost(link, -1, "connection lost"))
+
+    def tie(self, dialer: Client, leg: int, address: str, sni: str) -> None:
+        """Dial a client directly: it is let in under a welcome name, and otherwise nothing comes back."""
+        there = self.parties.get(address)
+        self.journal.append(f"{dialer.name} dials {address}")
+        if there is None or there is dialer or not self.passes(dialer, address):
+            return
+        if sni not in there.welcome:
+            self._queue.append(lambda: dialer.direct_lost(leg, "refused"))
+            return
+        tie = Tie(dialer, there, sni, {dialer: leg})
+        dialer.ties[leg] = tie
+        self._queue.append(lambda: dialer.direct_connected(tie))
+        self._queue.append(lambda: there.let_in(tie))
+
+    def untie(self, client: Client, leg: int, code: CloseCode) -> None:
+        """End a direct connection, or the attempt; the other end learns it."""
+        tie = client.ties.pop(leg, None)
+        if tie is None or not tie.open:
+            return
+        tie.open = False
+        other = tie.other(client)
+        self.journal.append(f"{client.name} x> {other.name} {code.name}")
+        if other in tie.legs:
+            self._queue.append(lambda: other.direct_lost(tie.legs[other], REASONS[code], code))
+
+    def snap(self, tie: Tie) -> None:
+        """Break a direct connection: both ends learn of it."""
+        tie.open = False
+        for client, leg in tie.legs.items():
+            self._queue.append(partial(client.direct_lost, leg, "connection lost"))
+        self.settle()
 
     def grant(self, link: Link) -> None:
         """Let the messages go that waited for stream credit."""
@@ -249,7 +328,7 @@ class World:
                     self.counted[effect.counter, effect.reason] += 1
                 case Log():
                     json.dumps(dict(effect.members))
-                case Dial() | Tell():
+                case Dial() | Tell() | Welcome() | Gather():
                     raise AssertionError(f"a relay neither dials nor tells: {effect}")
         if settle:
             self.settle()
@@ -257,7 +336,7 @@ class World:
     def relay_says(self, link: Link, message: Message, receipt: object = None) -> None:
         """Put a message of the relay on the wire, or one that an honest relay would not send."""
         said = self.rewrite(message)
-        payload = wire.encode(said, NEWEST)
+        payload = wire.encode(said, self.phase)
         self.journal.append(f"{link.party.name} <- relay {word(said)}")
         if link.granted:
             self._queue.append(partial(self._arrive, link, payload, receipt))
@@ -270,8 +349,8 @@ class World:
         return link
 
     def _connect(self, link: Link) -> None:
-        address = f"198.51.100.{link.session % 250}:5000"
-        self.relay_does(self.relay.connected(link.session, link.sni, address, self.now), settle=False)
+        seen = link.party.address
+        self.relay_does(self.relay.connected(link.session, link.sni, seen, self.now), settle=False)
         if link.open:
             link.party.connected(link)
 
@@ -286,7 +365,7 @@ class World:
         if link.over:
             return
         try:
-            message = wire.decode(payload, NEWEST)
+            message = wire.decode(payload, self.phase)
         except BadMessage as fault:
             effects = self.relay.bad(link.session, fault, self.now)
         else:
@@ -301,7 +380,8 @@ class World:
         if link.open:
             if receipt is not None:
                 self.relay_does(self.relay.flushed(receipt), settle=False)
-            link.party.hear(link, wire.decode(payload, NEWEST))
+            with suppress(UnknownMessage):  # of a phase that the party does not know
+                link.party.hear(link, wire.decode(payload, link.party.phase))
 
     def _lose(self, link: Link) -> None:
         link.over = True  # it is gone: whoever acts on it now is wrong
@@ -317,6 +397,14 @@ class Client:
         """Prepare a client of `kind`, or of the kind that the world has."""
         self.world = world
         self.name = name
+        self.phase = account.phase
+        place = len(world.clients) + 1
+        self.address = f"198.51.100.{place}:5000"
+        self.interfaces = [f"192.168.1.{place}"]
+        self.ports = {4: 5000}
+        self.hosts = [f"192.168.1.{place}:5000"]
+        self.welcome: frozenset[str] = frozenset()
+        self.ties: dict[int, Tie] = {}
         self.drawn: list[bytes] = []
         self.told: list[Tell] = []
         self.heard: list[bytes] = []
@@ -344,13 +432,18 @@ class Client:
         """Return what was sent on all connections of a leg, in order, datagrams as bytes."""
         return [one for _, which, link in self.links if which is leg for one in link.sent]
 
+    def wants(self, answer: Answer, way: Way) -> None:
+        """Change what the user wants of the next call."""
+        account = replace(self.core.account, answer=answer, way=way)
+        self.core.account = self.core.telephone.account = account
+
     def place(self, target: Client | Puppet) -> None:
         """Call somebody."""
         self.does(self.core.place(target.fingerprint, self.world.now))
 
     def answer(self, answer: Answer) -> None:
         """Decide about the incoming call."""
-        self.does(self.core.answer(answer))
+        self.does(self.core.answer(answer, self.world.now))
 
     def hangup(self) -> None:
         """End the call."""
@@ -369,27 +462,55 @@ class Client:
     def does(self, effects: Iterable[Effect], *, settle: bool = True) -> None:
         """Perform what the machine wants, in order."""
         for effect in effects:
-            match effect:
-                case Dial():
-                    self._dial(effect)
-                case Send() if Leg(effect.session) in self.legs:
-                    self.world.say(self.legs[Leg(effect.session)], effect.message)
-                case SendDatagram() if Leg(effect.session) in self.legs:
-                    self.world.throw(self.legs[Leg(effect.session)], effect.data)
-                case Close() if Leg(effect.session) in self.legs:
-                    self.world.hang(self.legs.pop(Leg(effect.session)))
-                case Tell():
-                    json.dumps(dict(effect.members))
-                    self.told.append(effect)
-                case Log() | Count():
-                    raise AssertionError(f"a client neither logs nor counts: {effect}")
+            self._one(effect)
         if settle:
             self.world.settle()
+
+    def _one(self, effect: Effect) -> None:
+        match effect:
+            case Dial():
+                self._dial(effect)
+            case Send() if effect.session in self.legs:
+                self.world.say(self.legs[Leg(effect.session)], effect.message)
+            case SendDatagram():
+                self._throw(effect.session, effect.data)
+            case Close() if effect.session in self.legs:
+                self.world.hang(self.legs.pop(Leg(effect.session)))
+            case Close():
+                self.world.untie(self, effect.session, effect.code)
+            case Welcome():
+                self.welcome = effect.names
+            case Gather():
+                self.world._queue.append(self._list)
+            case Tell():
+                json.dumps(dict(effect.members))
+                self.told.append(effect)
+            case Log() | Count():
+                raise AssertionError(f"a client neither logs nor counts: {effect}")
 
     def connected(self, link: Link) -> None:
         """Tell the machine of a completed handshake."""
         if (leg := self._leg(link)) is not None:
-            self.does(self.core.connected(leg, self.world.key), settle=False)
+            self.does(self.core.connected(leg, self.world.key, self.world.now), settle=False)
+
+    def direct_connected(self, tie: Tie) -> None:
+        """Tell the machine of a direct handshake that is complete."""
+        leg = tie.legs[self]
+        if self.ties.get(leg) is tie:
+            self.does(self.core.connected(leg, "", self.world.now), settle=False)
+
+    def let_in(self, tie: Tie) -> None:
+        """Tell the machine of a connection that another client opened."""
+        if not tie.open:
+            return
+        leg, effects = self.core.accepted(tie.sni, tie.dialer.address, self.world.now)
+        tie.legs[self], self.ties[leg] = leg, tie
+        self.does(effects, settle=False)
+
+    def direct_lost(self, leg: int, reason: str, code: int = -1) -> None:
+        """Tell the machine of a direct connection that has ended."""
+        self.ties.pop(leg, None)
+        self.does(self.core.lost(leg, code, reason, self.world.now), settle=False)
 
     def hear(self, link: Link, message: Message) -> None:
         """Tell the machine of a message."""
@@ -399,7 +520,7 @@ class Client:
     def datagram(self, link: Link, data: bytes) -> None:
         """Keep what the user hears."""
         if self._leg(link) is Leg.MEDIA:
-            self.heard.append(data)
+            self._take(Leg.MEDIA, data)
 
     def lost(self, link: Link, code: int, reason: str) -> None:
         """Tell the machine of a connection that has ended."""
@@ -410,7 +531,27 @@ class Client:
     def _leg(self, link: Link) -> Leg | None:
         return next((leg for leg, mine in self.legs.items() if mine is link), None)
 
+    def _list(self) -> None:
+        self.does(self.core.gathered(self.interfaces, self.ports), settle=False)
+
+    def _throw(self, leg: int, data: bytes) -> None:
+        if leg in self.legs:
+            self.world.throw(self.legs[Leg(leg)], data)
+        tie = self.ties.get(leg)
+        if tie is not None and tie.open and tie.other(self) in tie.legs:
+            other = tie.other(self)
+            self.world._queue.append(partial(other._take, tie.legs[other], data))
+
+    def _take(self, leg: int, data: bytes) -> None:
+        paths = self.core.telephone.paths
+        if paths is not None and paths.hears(leg):
+            self.heard.append(data)
+            self.does(self.core.heard(leg, self.world.now), settle=False)
+
     def _dial(self, effect: Dial) -> None:
+        if effect.leg >= FIRST_DIRECT:
+            self.world.tie(self, effect.leg, effect.address, effect.sni)
+            return
         leg = Leg(effect.leg)
         if leg in self.legs:
             self.world.hang(self.legs.pop(leg))
@@ -428,6 +569,8 @@ class Puppet:
         """Connect to the relay under the server name `sni`."""
         self.world = world
         self.name = name
+        self.phase = world.phase
+        self.address = f"192.0.2.{len(world.links) % 250 + 1}:5000"
         self.identity = identity(name)
         self.messages: list[Message] = []
         self.datagrams: list[bytes] = []

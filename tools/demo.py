@@ -1,9 +1,11 @@
-"""Demo: a call on this machine, what each party saw of it, and whether what was heard is what was said.
+"""Demo: two calls on this machine, what each party saw of them, and whether what was heard is what was said.
 
     python -m tools.demo        what `make demo` runs
 
-Starts a relay and two clients, each a process of its own. Recordings, logs and identities are left under
-out/demo/. The exit status is 0 only when every packet arrived and both recordings match.
+The first call is accepted with AcceptTrusted, and the two ends find a direct path; the second one with
+AcceptGeneric, and the relay carries it. Each has a relay and two clients, all processes of their own.
+Recordings, logs and identities are left under out/demo/. The exit status is 0 only when each call took the
+path it should, every packet arrived and all recordings match.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import ifaddr
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,7 +25,7 @@ from rich.text import Text
 from reference import identity
 from reference.audio import AudioError, read_wav, similarity
 from reference.display import sentence
-from tools.processes import ROOT, Process, ProcessError, Troupe, troupe
+from tools.processes import ROOT, Event, Process, ProcessError, Troupe, troupe
 
 OUT = ROOT / "out" / "demo"
 SAMPLES = ROOT / "reference" / "samples"
@@ -39,7 +42,17 @@ RELAY_SAYS = {
     "room.left": "{fingerprint} left the room",
     "stopped": "stopped, {datagrams_forwarded_total:.0f} packets forwarded",
 }
-PARTIES = ("caller", "relay", "callee")
+COLOURS = {"caller": "cyan", "relay": "", "callee": "magenta"}
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call to make: how it is accepted, and the path that it has to take."""
+
+    title: str
+    answer: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -60,50 +73,107 @@ class Flow:
             yield f"{self.direction}: the recording is not what was said: {self.similarity:.3f} of {ALIKE}"
 
 
+@dataclass(frozen=True)
+class Taken:
+    """The path that one party took: where to, and the seconds from CallSetup to the first media heard."""
+
+    who: str
+    path: str
+    remote: str
+    heard: str
+    after: float
+
+    @classmethod
+    def told(cls, client: Process) -> Taken:
+        """Read it from what a client told."""
+        talking, heard = client.event("talking"), client.event("heard")
+        return cls(client.name, talking["path"], talking["remote"], heard["path"], float(heard["after"]))
+
+    def faults(self, wanted: str) -> Iterator[str]:
+        """Yield a sentence for each way in which this is not the path that is `wanted`."""
+        if self.path != wanted:
+            yield f"{self.who}: the call took the path {self.path} ({self.remote}), not {wanted}"
+        if self.heard != wanted:
+            yield f"{self.who}: the first media was heard by {self.heard}, not {wanted}"
+
+
 @dataclass
 class Scene:
-    """What became of one call: the moments of each party in seconds, the two flows, and what went wrong."""
+    """What became of one call: the moments of each party in seconds, paths, flows, and what went wrong."""
 
     title: str
     moments: list[tuple[float, str, str]] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
+    paths: list[Taken] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
+def call_on_the_direct_path(cast: Troupe, say: Callable[[str], None]) -> Scene:
+    """Place a call that the callee accepts with trust: the two ends talk to each other (phases 1 to 7)."""
+    return place(Plan("AcceptTrusted: the two ends talk directly", "trusted", "direct"), cast, say)
+
+
 def call_through_the_relay(cast: Troupe, say: Callable[[str], None]) -> Scene:
-    """Place a signalled call whose media goes through the relay (phase 0)."""
-    scene = Scene("A signalled call, media through the relay")
+    """Place a call that the callee accepts without trust: the relay carries it (phase 0)."""
+    return place(Plan("AcceptGeneric: the relay carries the call", "generic", "relay"), cast, say)
+
+
+CALLS = {"direct": call_on_the_direct_path, "relay": call_through_the_relay}
+
+
+def place(plan: Plan, cast: Troupe, say: Callable[[str], None]) -> Scene:
+    """Make one call as planned and judge it."""
+    scene = Scene(plan.title)
     names = {
         who: identity.create(cast.folder / f"{who}.identity").fingerprint for who in ("caller", "callee")
     }
     say("starting the relay")
     relay = cast.relay()
     ready = relay.ready()
-    pin = ("--relay-fingerprint", ready["tls_fingerprint"])
+    common = ("--relay-fingerprint", ready["tls_fingerprint"], "--interface", loopback())
     say(f"the relay is ready at {ready['addr']}; the callee registers")
-    sound = {who: ("--send", SAMPLES / f"{who}.wav", "--record", cast.folder / f"{who}.wav") for who in names}
-    callee = cast.client(
-        "callee", "listen", ready["addr"], *pin, *sound["callee"], "--answer", "trusted", "--calls", 1
-    )
+    answer = ("--answer", plan.answer, "--calls", 1)
+    callee = cast.client("callee", "listen", ready["addr"], *common, *sound(cast, "callee"), *answer)
     callee.event("registered")
     say("the caller calls")
-    caller = cast.client("caller", "call", ready["addr"], names["callee"], *pin, *sound["caller"])
+    caller = cast.client("caller", "call", ready["addr"], names["callee"], *common, *sound(cast, "caller"))
     caller.event("talking")
     say("they talk, for about five seconds")
     caller.event("ended"), callee.event("ended")
     relay.close()  # it stops when it is asked to, and its log is whole
-    for process in (caller, callee, relay):
-        status = process.end()
-        if status:
-            scene.faults.append(
-                f"{process.name} ended with status {status}: {process.errors().strip()[-300:]}"
-            )
+    scene.faults += [sad for process in (caller, callee, relay) for sad in ends(process)]
+    scene.paths = [Taken.told(caller), Taken.told(callee)]
     scene.flows = [flow(cast.folder, caller, callee), flow(cast.folder, callee, caller)]
     scene.moments = moments(names, relay, caller, callee)
+    packets = sum(one.sent for one in scene.flows) if plan.path == "relay" else 0
+    scene.faults += carried(relay.logged(), packets)
+    scene.faults += [fault for one in scene.paths for fault in one.faults(plan.path)]
     return scene
 
 
-CALLS = (call_through_the_relay,)
+def loopback() -> str:
+    """Return the name of this machine's loopback interface, of which a client advertises nothing."""
+    here = (each.name for each in ifaddr.get_adapters() if any(it.ip == "127.0.0.1" for it in each.ips))
+    return next(here)
+
+
+def sound(cast: Troupe, who: str) -> tuple[object, ...]:
+    """Return the options by which a party sends its sample and records what it hears."""
+    return "--send", SAMPLES / f"{who}.wav", "--record", cast.folder / f"{who}.wav"
+
+
+def ends(process: Process) -> Iterator[str]:
+    """Wait for the end of a process; yield a sentence when it was a sad one."""
+    status = process.end()
+    if status:
+        yield f"{process.name} ended with status {status}: {process.errors().strip()[-300:]}"
+
+
+def carried(log: list[Event], wanted: int) -> Iterator[str]:
+    """Yield a sentence when a relay did not forward as many packets as were its to forward."""
+    counts = [int(one["datagrams_forwarded_total"]) for one in log if one["event"] == "stopped"]
+    if counts != [wanted]:
+        yield f"the relay forwarded {counts or 'an unknown number of'} packets, not {wanted}"
 
 
 def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
@@ -118,7 +188,7 @@ def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
 def moments(names: dict[str, str], relay: Process, *clients: Process) -> list[tuple[float, str, str]]:
     """Return what every party saw, in the order of time; a fingerprint becomes the name of its owner."""
     told = [(client.name, one) for client in clients for one in client.events()]
-    seen = [(float(one["time"]), who, sentence(one["event"], one)) for who, one in told]
+    seen = [(float(one["time"]), who, words(one)) for who, one in told]
     for one in relay.logged():
         at = datetime.fromisoformat(one["timestamp"]).timestamp()
         name = str(one["event"])
@@ -129,26 +199,34 @@ def moments(names: dict[str, str], relay: Process, *clients: Process) -> list[tu
     return sorted(seen)
 
 
+def words(event: Event) -> str:
+    """Say an event of a client in one line, with the candidates that it is going to dial."""
+    said = sentence(event["event"], event)
+    candidates = event.get("candidates")
+    return f"{said}; candidates: {', '.join(candidates)}" if candidates else said
+
+
 def show(console: Console, scene: Scene) -> None:
-    """Print the timeline, a column a party, and the verdict."""
-    timeline = Table("ms", *PARTIES, title=scene.title, title_justify="left", show_edge=False)
+    """Print the timeline and the verdict."""
+    timeline = Table("ms", "who", "what", title=scene.title, title_justify="left", show_edge=False)
     timeline.columns[0].justify = "right"
     began = min((at for at, _, _ in scene.moments), default=0.0)
     for at, who, text in scene.moments:
-        timeline.add_row(
-            f"{(at - began) * 1000:.0f}", *(Text(text if who == party else "") for party in PARTIES)
-        )
+        timeline.add_row(f"{(at - began) * 1000:.0f}", Text(who, COLOURS[who]), Text(text))
+    paths = Table("who", "path", "to", "first heard after setup", show_edge=False)
+    for it in scene.paths:
+        paths.add_row(it.who, it.path, it.remote, f"{it.after * 1000:.0f} ms")
     verdict = Table("direction", "sent", "received", "lost", "similarity", "", show_edge=False)
     for one in scene.flows:
         good = "[red]wrong" if list(one.faults()) else "[green]good"
         numbers = (one.sent, one.received, one.lost, f"{one.similarity:.3f}")
         verdict.add_row(one.direction, *map(str, numbers), good)
-    console.print(timeline, "", verdict, "")
+    console.print(timeline, "", paths, "", verdict, "")
 
 
-def perform(call: Callable[[Troupe, Callable[[str], None]], Scene], console: Console) -> list[str]:
+def perform(name: str, console: Console) -> list[str]:
     """Play one call in a folder of its own and show it; return what went wrong."""
-    folder = OUT / call.__name__.replace("_", "-")
+    folder = OUT / name
     folder.mkdir(parents=True)
     try:
         with troupe(folder) as cast, console.status("starting") as status:
@@ -157,23 +235,23 @@ def perform(call: Callable[[Troupe, Callable[[str], None]], Scene], console: Con
                 console.print(text)
                 status.update(f"{text} …")
 
-            scene = call(cast, say)
+            scene = CALLS[name](cast, say)
     except (ProcessError, AudioError, identity.IdentityFileError, OSError) as error:
-        return [str(error)]
+        return [f"{name}: {error}"]
     show(console, scene)
-    return scene.faults + [fault for one in scene.flows for fault in one.faults()]
+    return [f"{name}: {why}" for why in (*scene.faults, *(it for one in scene.flows for it in one.faults()))]
 
 
 def main() -> int:
     """Perform every call; return the exit status."""
-    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 110)
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
     shutil.rmtree(OUT, ignore_errors=True)
-    faults = [fault for call in CALLS for fault in perform(call, console)]
+    faults = [fault for name in CALLS for fault in perform(name, console)]
     console.print(f"Recordings, logs and identities are in {OUT.relative_to(ROOT)}.")
     for fault in faults:
         print(f"demo: failed: {fault}", file=sys.stderr)
     if not faults:
-        console.print("[green]Both heard what the other said.")
+        console.print("[green]Both heard what the other said, directly and through the relay.")
     return 1 if faults else 0
 
 

@@ -3,8 +3,8 @@
 The tests go first, beside steps that are light; what uses the whole machine comes last and alone.
 
 Rules of this file: every step runs whatever became of the others; a step that does not end in time
-has failed; what a failed step said is printed whole, and of the tests in any case; the last line
-is `N passed, N failed`, and the exit status is 0 only when none failed.
+has failed; what a failed step said is printed whole, and of the tests in any case; what is skipped
+is counted; the last line is `N passed, N failed`, and the exit status is 0 only when none failed.
 
     python -m tools.gate              all steps
     python -m tools.gate lint types   these steps
@@ -27,6 +27,8 @@ LIMIT = 1200.0
 """Seconds that one step may take."""
 ROOMS = ("laws", "unit", "suite", "loopback", "processes")
 """The rooms of `tests/`, in the order in which the gate goes through them."""
+SKIPPED = "SKIPPED"
+"""How a line begins in which a step says what it cannot do on this machine."""
 GRACE = 10.0
 """Seconds that a step may take to stop when its time is over."""
 
@@ -48,10 +50,33 @@ class Outcome(NamedTuple):
     seconds: float
     output: str
 
+    @property
+    def skipped(self) -> int:
+        """How many lines say that something was skipped: here it cannot be done, and that is told."""
+        return sum(line.startswith(SKIPPED) for line in self.output.splitlines())
+
+
+PARTS = 3
+"""Into how many parts the checks are divided that a mutant is asked beside those of its own chapter."""
+
+
+def turn() -> str:
+    """Return whose turn it is by the commit that is judged, so that all are asked in some commits.
+
+    Without a repository it is the first one's. All parts at once are `python -m conformance mutants`.
+    """
+    command = ("git", "rev-parse", "HEAD")
+    number = 0
+    with contextlib.suppress(OSError):  # no git, no turn
+        head = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        number = int(head.stdout.strip() or "0", 16)
+    return f"{number % PARTS + 1}/{PARTS}"
+
 
 STEPS = (
     # What runs in real time, with sound, comes when the other lane has ended.
     Step("tests", ("-m", "pytest", *(f"tests/{room}" for room in ROOMS)), talks=True),
+    Step("lab", ("-m", "tools.lab"), talks=True),
     Step("format", ("-m", "ruff", "format", "--check", ".")),
     Step("lint", ("-m", "ruff", "check", ".")),
     Step("types", ("-m", "mypy")),
@@ -67,7 +92,12 @@ STEPS = (
     ),
     Step("trace", ("-m", "conformance", "trace")),
     Step("wheel", ("-m", "tools.wheel")),
-    Step("mutants", ("-m", "conformance", "mutants", "--out", "out/mutants"), talks=True, alone=True),
+    Step(
+        "mutants",
+        ("-m", "conformance", "mutants", "--share", turn(), "--out", "out/mutants"),
+        talks=True,
+        alone=True,
+    ),
 )
 
 
@@ -110,6 +140,7 @@ def perform(step: Step) -> Outcome:
 def report(outcome: Outcome) -> None:
     """Print the line of a step, and its words when they matter."""
     word = "ok" if outcome.status == 0 else f"FAILED (status {outcome.status})"
+    word += f", {outcome.skipped} {SKIPPED}" if outcome.skipped else ""
     if outcome.step.talks or outcome.status != 0:
         print(f"\n--- {outcome.step.name}\n{outcome.output.rstrip()}\n---")
     print(f"{outcome.step.name:<10}{outcome.seconds:>7.1f} s  {word}", flush=True)
@@ -153,7 +184,9 @@ def main(names: list[str]) -> int:
     failed = [outcome.step.name for outcome in outcomes if outcome.status != 0]
     if failed:
         print(f"\nfailed: {', '.join(failed)}")
-    print(f"\n{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+    skipped = sum(outcome.skipped for outcome in outcomes)
+    print(f"\n{skipped} {SKIPPED}" if skipped else "")
+    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

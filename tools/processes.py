@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -37,8 +37,13 @@ class Process:
     They are left in NAME.jsonl and NAME.log.
     """
 
-    def __init__(self, name: str, folder: Path, module: str, *arguments: str) -> None:
-        """Start `python -m module arguments`; standard error goes to NAME.log in `folder`."""
+    def __init__(
+        self, name: str, folder: Path, module: str, *arguments: str, before: Sequence[str] = ()
+    ) -> None:
+        """Start `python -m module arguments`; standard error goes to NAME.log in `folder`.
+
+        `before` stands in front of it: a command that becomes what it is told to run.
+        """
         self.name = name
         self.log = folder / f"{name}.log"
         self.lines: list[str] = []
@@ -46,7 +51,7 @@ class Process:
         self._silent = False
         with self.log.open("wb") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*before, sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -159,14 +164,17 @@ class Process:
 class Troupe:
     """The programs of one scene, in a folder of their own."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        """Start them under `stack`, which ends them."""
+    def __init__(self, folder: Path, stack: ExitStack, places: Mapping[str, Sequence[str]]) -> None:
+        """Start them under `stack`, which ends them; `places` holds what stands before one, by its name."""
         self.folder = folder
         self._stack = stack
+        self._places = places
 
     def start(self, name: str, module: str, *arguments: object) -> Process:
         """Start a module; its name is also that of its log."""
-        return self._stack.enter_context(Process(name, self.folder, module, *map(str, arguments)))
+        before = self._places.get(name, ())
+        process = Process(name, self.folder, module, *map(str, arguments), before=before)
+        return self._stack.enter_context(process)
 
     def relay(self, *arguments: object, name: str = "relay", listen: str = "127.0.0.1:0") -> Process:
         """Start a relay with the identity of its name; it logs JSON."""
@@ -180,12 +188,12 @@ class Troupe:
 
 
 @contextmanager
-def troupe(folder: Path) -> Iterator[Troupe]:
-    """Open a scene whose programs end with it, also when SIGTERM ends us."""
+def troupe(folder: Path, places: Mapping[str, Sequence[str]] | None = None) -> Iterator[Troupe]:
+    """Open a scene whose programs end with it, also when SIGTERM ends us; see Troupe for `places`."""
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with ExitStack() as stack:
-            yield Troupe(folder, stack)
+            yield Troupe(folder, stack, places or {})
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -77,7 +77,7 @@ def _body(node: Node) -> list[str]:
     required = set(node.get("required", ()))
     lines = ["| member | type | presence | since | meaning |", "|---|---|---|---|---|"]
     for name, member in members.items():
-        absent = {"null": "optional, sent as `null`", "omit": "optional"}
+        absent = {"null": "optional, sent as `null`", "omit": "optional", "empty": "optional, sent empty"}
         presence = "required" if name in required else absent.get(member.get("x-absent", "omit"), "optional")
         said = " ".join(str(member.get("description", "")).split()).replace("|", r"\|")
         code = f'<code style="white-space:nowrap">{name}</code>'

@@ -12,6 +12,8 @@ from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
 from conformance.verdicts import Deviation, Untestable
 
 LARGE = 16_384
+LOSS = 2.5
+"""Seconds until a closed connection is known to be lost."""
 
 
 @check("CALL-1")
@@ -152,7 +154,7 @@ async def test_an_offer_of_another_takes_no_call_over(stage: Stage) -> None:
         carol.send(carol.identity.offer(target.identity.fingerprint, call_id))
     await stage.settle()
     assert not alice.heard("Hangup", mark), "the live call ended"
-    bob.send(identity.answer(call_id))
+    bob.send(bob.identity.answer(call_id))
     await stage.is_set_up(call_id)
     taken = carol.heard("DirectCallAnswer") + carol.heard("CallSetup")
     assert not taken, "the setup of the live call went to the newcomer"
@@ -225,7 +227,7 @@ async def test_a_call_id_is_free_after_the_end(stage: Stage) -> None:
     """A call ends and its call_id is offered again; the offer must reach the callee."""
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
-    alice.send(identity.hangup())
+    alice.send(alice.identity.hangup(call_id))
     await stage.settle()
     mark = bob.mark()
     alice.send(alice.identity.offer(bob.identity.fingerprint, call_id))
@@ -253,9 +255,36 @@ async def test_a_large_hangup_is_ignored(stage: Stage) -> None:
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
     since = stage.marks()
-    alice.send(_enlarged(identity.hangup()))
+    alice.send(_enlarged(alice.identity.hangup(call_id)))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_rings(bob, call_id), "the call ended"
+
+
+@check("CALL-42")
+async def test_offers_do_not_pile_up(stage: Stage) -> None:
+    """A callee grants no streams, and a caller places and ends one call after the other.
+
+    The ninth must be refused with Hangup{Busy}, or others must have been taken back: of all nine no more
+    than eight may reach the callee once it grants streams.
+    """
+    alice = await stage.register("alice")
+    bob = await stage.register("bob", streams=STREAMS_OF_A_SHY_PUPPET)
+    waiting = int(stage.relay.limits["offers_waiting"])
+    for _ in range(waiting):
+        call_id = await stage.pend(alice, bob)
+        alice.send(alice.identity.hangup(call_id))
+    await stage.settle(alice)
+    if alice.heard("Hangup"):
+        message = "an offer was refused before the limit of offers on their way was reached"
+        raise Untestable(message)
+    alice.send(alice.identity.offer(bob.identity.fingerprint, stage.call_id()))
+    await stage.settle(alice)
+    busy = bool(alice.heard("Hangup", reason="Busy"))
+    bob.grant()
+    await stage.settle(bob)
+    arrived = len(bob.heard("DirectCallOffer"))
+    assert arrived <= waiting, f"{arrived} offers waited for a callee that granted no streams"
+    assert busy or arrived, "the offer beyond the limit was neither refused nor sent"
 
 
 @check("CALL-18")
@@ -264,7 +293,7 @@ async def test_an_accepting_answer_is_forwarded(stage: Stage) -> None:
     for mode in ("AcceptTrusted", "AcceptGeneric"):
         alice, bob = await stage.register_all(f"alice {mode}", f"bob {mode}")
         call_id = await stage.place(alice, bob)
-        bob.send(identity.answer(call_id, mode))
+        bob.send(bob.identity.answer(call_id, mode))
         await stage.expects(alice, "DirectCallAnswer", call_id=call_id, accept_mode=mode)
 
 
@@ -273,7 +302,7 @@ async def test_the_setup_follows_the_answer(stage: Stage) -> None:
     """The callee accepts; on the caller's connection CallSetup must be the next message after the answer."""
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
-    bob.send(identity.answer(call_id))
+    bob.send(bob.identity.answer(call_id))
     await stage.needs(alice, "DirectCallAnswer", call_id=call_id)
     await stage.find(alice, "CallSetup", call_id=call_id)
     names = [one.name for one in alice.inbox]
@@ -286,7 +315,7 @@ async def test_the_callee_is_set_up(stage: Stage) -> None:
     """The callee accepts; CallSetup must reach it."""
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
-    bob.send(identity.answer(call_id))
+    bob.send(bob.identity.answer(call_id))
     await stage.expects(bob, "CallSetup", call_id=call_id)
 
 
@@ -324,7 +353,7 @@ async def test_a_caller_does_not_answer(stage: Stage) -> None:
     call_id = await stage.place(alice, bob)
     since = stage.marks()
     for mode in ("AcceptTrusted", "Reject"):
-        alice.send(identity.answer(call_id, mode))
+        alice.send(alice.identity.answer(call_id, mode))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_rings(bob, call_id), "the call ended"
 
@@ -336,7 +365,7 @@ async def test_a_third_party_does_not_answer(stage: Stage) -> None:
     call_id = await stage.place(alice, bob)
     since = stage.marks()
     for mode in ("AcceptTrusted", "Reject"):
-        carol.send(identity.answer(call_id, mode))
+        carol.send(carol.identity.answer(call_id, mode))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_rings(bob, call_id), "the call ended"
 
@@ -348,7 +377,7 @@ async def test_a_second_answer_is_ignored(stage: Stage) -> None:
     call_id = await stage.set_up(alice, bob)
     since = stage.marks()
     for mode in ("AcceptGeneric", "Reject"):
-        bob.send(identity.answer(call_id, mode))
+        bob.send(bob.identity.answer(call_id, mode))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_active(alice, bob, call_id), "the call ended"
 
@@ -359,7 +388,7 @@ async def test_an_answer_to_no_call_is_ignored(stage: Stage) -> None:
     alice = await stage.register("alice")
     since = stage.marks()
     for mode in ("AcceptTrusted", "Reject"):
-        alice.send(identity.answer(stage.call_id(), mode))
+        alice.send(alice.identity.answer(stage.call_id(), mode))
     await stage.expects_nothing(alice, since=since)
 
 
@@ -369,7 +398,7 @@ async def test_a_large_answer_is_ignored(stage: Stage) -> None:
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
     since = stage.marks()
-    bob.send(_enlarged(identity.answer(call_id)))
+    bob.send(_enlarged(bob.identity.answer(call_id)))
     await stage.expects_nothing(alice, bob, since=since)
     assert await stage.still_rings(bob, call_id), "the call ended"
 
@@ -378,7 +407,7 @@ async def test_a_large_answer_is_ignored(stage: Stage) -> None:
 async def test_a_rejection_is_told_as_declined(stage: Stage) -> None:
     """The callee rejects; Hangup{Declined} must reach the caller."""
     alice, bob = await stage.register_all("alice", "bob")
-    bob.send(identity.answer(await stage.place(alice, bob), "Reject"))
+    bob.send(bob.identity.answer(await stage.place(alice, bob), "Reject"))
     await stage.expects(alice, "Hangup", reason="Declined")
 
 
@@ -386,7 +415,7 @@ async def test_a_rejection_is_told_as_declined(stage: Stage) -> None:
 async def test_a_rejecting_answer_is_not_forwarded(stage: Stage) -> None:
     """The callee rejects; no DirectCallAnswer may reach the caller."""
     alice, bob = await stage.register_all("alice", "bob")
-    bob.send(identity.answer(await stage.place(alice, bob), "Reject"))
+    bob.send(bob.identity.answer(await stage.place(alice, bob), "Reject"))
     await stage.settle()
     assert not alice.heard("DirectCallAnswer"), "the rejecting answer was forwarded"
 
@@ -398,9 +427,9 @@ async def test_a_hangup_is_forwarded(stage: Stage) -> None:
     for one, other in ((alice, bob), (bob, alice)):
         for reach in (stage.place, stage.set_up):
             for reason in ("Normal", "Error"):
-                await reach(alice, bob)
+                call_id = await reach(alice, bob)
                 mark = other.mark()
-                one.send(identity.hangup(reason))
+                one.send(one.identity.hangup(call_id, reason))
                 await stage.expects(other, "Hangup", since=mark, reason=reason)
 
 
@@ -409,14 +438,14 @@ async def test_who_ends_a_call_is_told_nothing(stage: Stage) -> None:
     """The caller hangs up, the callee hangs up, the callee rejects; no Hangup may come back."""
     alice, bob = await stage.register_all("alice", "bob")
     for one in (alice, bob):
-        await stage.set_up(alice, bob)
+        call_id = await stage.set_up(alice, bob)
         mark = one.mark()
-        one.send(identity.hangup())
+        one.send(one.identity.hangup(call_id))
         await stage.settle()
         assert not one.heard("Hangup", mark), f"{one.name} hung up and received a Hangup"
     call_id = await stage.place(alice, bob)
     mark = bob.mark()
-    bob.send(identity.answer(call_id, "Reject"))
+    bob.send(bob.identity.answer(call_id, "Reject"))
     await stage.settle()
     assert not bob.heard("Hangup", mark), "the callee rejected and received a Hangup"
 
@@ -469,10 +498,122 @@ async def test_a_lost_party_ends_its_calls(stage: Stage) -> None:
         await stage.expects(left, "Hangup", reason="Normal", within=2.5)
 
 
+def _named(puppet: Puppet, since: int, why: str, *calls: str) -> int:
+    """Fail unless every Hangup that a puppet heard names one of these calls; return how many there are."""
+    heard = puppet.heard("Hangup", since)
+    for one in heard:
+        actual = one.body.get("call_id")
+        assert actual in calls, f"{why}: the Hangup to {puppet.name} names {actual!r} and not {calls}"
+    return len(heard)
+
+
+def _refused(stage: Stage, caller: Puppet, callee: Puppet, calls: list[str]) -> list[codec.Message]:
+    """Return offers to nobody, to oneself, and too large to be taken."""
+    nobody, oneself = stage.person("nobody").fingerprint, caller.identity.fingerprint
+    large = caller.identity.offer(callee.identity.fingerprint, calls[2])
+    return [
+        caller.identity.offer(nobody, calls[0]),
+        caller.identity.offer(oneself, calls[1]),
+        _enlarged(large),
+    ]
+
+
+@check("CALL-43")
+async def test_a_hangup_names_its_call(stage: Stage) -> None:
+    """Calls are refused, rejected, ended by a Hangup without a name, and lost.
+
+    Every Hangup that comes of it must name the call, while another call of the same people rings.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    heard = 0
+    call_id = await stage.set_up(alice, bob)
+    alice.send(identity.hangup())
+    await stage.settle()
+    heard += _named(bob, 0, "after a Hangup without a name", call_id)
+    rings, rejected = await stage.place(bob, alice), await stage.place(alice, bob)
+    mark = alice.mark()
+    bob.send(bob.identity.answer(rejected, "Reject"))
+    await stage.settle()
+    heard += _named(alice, mark, "after a rejection", rejected)
+    refused = [stage.call_id(), stage.call_id(), stage.call_id()]
+    for offer in _refused(stage, alice, bob, refused):
+        mark = alice.mark()
+        alice.send(offer)
+        await stage.settle(alice)
+        heard += _named(alice, mark, "after a refused offer", codec.body_of(offer)["call_id"])
+    mark = bob.mark()
+    alice.leave()
+    await stage.find(bob, "Hangup", since=mark, within=LOSS)
+    heard += _named(bob, mark, "after the loss of the other party", rings, *refused)
+    if not heard:
+        message = "no Hangup arrived at all"
+        raise Untestable(message)
+
+
+@check("CALL-43", variant="quick")
+async def test_a_hangup_in_time_names_its_call(stage: Stage) -> None:
+    """Two calls are not answered; each Hangup{Timeout} must name one of them, and another each time."""
+    alice, bob = await stage.register_all("alice", "bob")
+    calls = [stage.call_id(), stage.call_id()]
+    for call_id in calls:
+        alice.send(alice.identity.offer(bob.identity.fingerprint, call_id))
+    patience = stage.relay.timers["ring"] + 1.5
+    for party in (alice, bob):
+        ended = await stage.until(lambda party=party: len(party.heard("Hangup")) >= len(calls), patience)
+        if not ended:
+            message = "the calls did not end in time (CALL-9)"
+            raise Untestable(message)
+        named = [str(one.body.get("call_id")) for one in party.heard("Hangup")]
+        assert sorted(calls) == sorted(named), (
+            f"the calls {calls} ended; the Hangups to {party.name} name {named}"
+        )
+
+
+@check("CALL-44")
+async def test_a_hangup_ends_the_call_that_it_names(stage: Stage) -> None:
+    """A client has two calls with one person and one with another, and hangs up one of the two.
+
+    The others must live on, and nobody hear of them.
+    """
+    alice, bob, carol = await stage.register_all("alice", "bob", "carol")
+    kept, named = await stage.place(alice, bob), await stage.place(alice, bob)
+    other = await stage.place(alice, carol)
+    since = stage.marks()
+    alice.send(identity.hangup(call_id=named))
+    await stage.settle()
+    told = len(bob.heard("Hangup", since[bob]))
+    if not told:
+        message = "the Hangup that names a call was not forwarded (CALL-30)"
+        raise Untestable(message)
+    assert told == 1, f"one call was named, and {told} of the two with bob ended"
+    assert not carol.heard("Hangup", since[carol]), "the call with carol ended, and that with bob was named"
+    for callee, call_id in ((bob, kept), (carol, other)):
+        assert await stage.still_rings(callee, call_id), f"the other call, with {callee.name}, ended"
+
+
+@check("CALL-45")
+async def test_a_hangup_that_names_no_live_call_is_ignored(stage: Stage) -> None:
+    """A client with a Ringing call names a call that has ended, and one that never was, in a Hangup.
+
+    So does its callee. Nothing may come of it, and the call must go on.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    ended = await stage.place(alice, bob)
+    alice.send(identity.hangup(call_id=ended))
+    await stage.needs(bob, "Hangup")
+    call_id = await stage.place(alice, bob)
+    since = stage.marks()
+    for party in (alice, bob):
+        for named in (ended, stage.call_id()):
+            party.send(identity.hangup(call_id=named))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, call_id), "the call ended"
+
+
 @check(TABLE)
 async def test_the_whole_table(stage: Stage) -> None:
     """Every event in every state by every sender; each must have what the table says and nothing else."""
-    cells = model.cells()
+    cells = model.cells(stage.phase)
     shares = [cells[first :: model.AT_ONCE] for first in range(model.AT_ONCE)]
     troupes = [model.Troupe(stage, number) for number in range(model.AT_ONCE)]
     told = await asyncio.gather(*(one.play(share) for one, share in zip(troupes, shares, strict=True)))

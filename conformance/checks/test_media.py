@@ -192,8 +192,8 @@ async def test_who_stays_learns_who_leaves(stage: Stage) -> None:
 async def test_media_ends_with_the_call(stage: Stage) -> None:
     """A party hangs up; both media connections must be closed with CALL_ENDED."""
     alice, bob = await stage.register_all("alice", "bob")
-    _, *media = await stage.meet(alice, bob)
-    alice.send(identity.hangup())
+    call_id, *media = await stage.meet(alice, bob)
+    alice.send(alice.identity.hangup(call_id))
     for one in media:
         await stage.expects_close(one, CODES["CALL_ENDED"])
 
@@ -211,10 +211,10 @@ async def test_a_room_takes_no_signals(stage: Stage) -> None:
     since = stage.marks()
     for message in (
         identity.ping(1),
-        identity.answer(call_id, "Reject"),
+        alice.identity.answer(call_id, "Reject"),
         alice.identity.offer(bob.identity.fingerprint, stage.call_id()),
         alice.identity.admission(),
-        identity.hangup(),
+        alice.identity.hangup(call_id),
     ):
         at_alice.send(message)
     await stage.expects_nothing(alice, bob, since=since)

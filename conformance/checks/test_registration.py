@@ -10,7 +10,6 @@ from conformance.stage import Stage
 from conformance.verdicts import Unsupported, Untestable
 
 CODES = spec.close_codes()
-ZERO = {"RegisterPresence": {"identity_pub": [*ZERO_KEY], "signature": [], "alias": "probe"}}
 
 
 @check("REG-2")
@@ -199,18 +198,10 @@ async def test_an_unsigned_registration_takes_nothing_over(stage: Stage) -> None
     assert await stage.fence(bob), f"the signed registration was taken over: {bob.closed}"
 
 
-async def _probe(stage: Stage, name: str) -> Puppet:
-    puppet = await stage.dial(name)
-    puppet.send(ZERO)
-    puppet.speaks = True
-    await stage.settle(puppet, rounds=1)
-    return puppet
-
-
 @check("REG-17", variant="open")
 async def test_nobody_calls_the_zero_key(stage: Stage) -> None:
     """A connection registers the zero key and is called; no offer may arrive at it."""
-    probe, alice = await _probe(stage, "probe"), await stage.register("alice")
+    probe, alice = await stage.probe("probe"), await stage.register("alice")
     alice.send(alice.identity.offer(identity.fingerprint(ZERO_KEY), stage.call_id()))
     await stage.settle()
     assert not probe.heard("DirectCallOffer"), "an offer arrived at the zero key"
@@ -219,7 +210,7 @@ async def test_nobody_calls_the_zero_key(stage: Stage) -> None:
 @check("REG-18", variant="open")
 async def test_the_zero_key_calls_nobody(stage: Stage) -> None:
     """A connection of the zero key sends an offer; it must reach nobody, and nothing come back."""
-    probe, bob = await _probe(stage, "probe"), await stage.register("bob")
+    probe, bob = await stage.probe("probe"), await stage.register("bob")
     since = stage.marks()
     probe.send(probe.identity.offer(bob.identity.fingerprint, stage.call_id()))
     probe.send(probe.identity.offer(stage.person("nobody").fingerprint, stage.call_id()))
@@ -229,7 +220,7 @@ async def test_the_zero_key_calls_nobody(stage: Stage) -> None:
 @check("REG-19", variant="open")
 async def test_probes_do_not_replace_each_other(stage: Stage) -> None:
     """Two connections register the zero key; the first must stay open."""
-    first, _ = await _probe(stage, "first"), await _probe(stage, "second")
+    first, _ = await stage.probe("first"), await stage.probe("second")
     assert await stage.fence(first), f"the first probe was closed with {first.closed}"
 
 

@@ -19,8 +19,8 @@ async def test_a_stranger_learns_nothing(stage: Stage) -> None:
     ringing = await stage.place(alice, bob)
     since = {carol: carol.mark()}
     for message in (
-        identity.answer(ringing, "Reject"),
-        identity.answer(ringing),
+        carol.identity.answer(ringing, "Reject"),
+        carol.identity.answer(ringing),
         identity.hangup(call_id=ringing),
     ):
         carol.send(message)
@@ -49,7 +49,7 @@ async def test_a_body_does_not_say_who_sent_it(stage: Stage) -> None:
     }
     key: dict[str, Any] = {"identity_pub": [*bob.identity.public]}
     for plain, named in (
-        (identity.answer(call_id), identity.answer(call_id, **names, **key)),
+        (carol.identity.answer(call_id), carol.identity.answer(call_id, **names, **key)),
         (identity.hangup(call_id=call_id), identity.hangup(call_id=call_id, **names, **key)),
     ):
         if await _moved(stage, (alice, bob), carol, plain):

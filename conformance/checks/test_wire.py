@@ -18,6 +18,16 @@ UNKNOWN: dict[str, Any] = {
     "later_list": [],
     "later_number": 2.5,
 }
+UNSAID: dict[str, Any] = dict.fromkeys(("caller_reflexive_addr", "caller_local_addrs"), identity.ABSENT)
+"""What a relay takes out of an offer (spec/privacy.md)."""
+OPTIONAL = (
+    "identity_pub",
+    "ephemeral_pub",
+    "chosen_profile",
+    "callee_reflexive_addr",
+    "callee_build_version",
+)
+"""Members of an answer that may be `null`; a phase that does not know one forwards it."""
 
 
 @check("WIRE-1")
@@ -167,8 +177,8 @@ async def test_messages_that_the_accept_view_refuses_are_ignored(stage: Stage) -
     pongs = len(alice.heard("Pong"))
     for one in bad.values():
         alice.send_bytes(codec.encode(one))
-    bob.send_bytes(codec.encode(identity.answer(rings, "Maybe")))
-    bob.send_bytes(codec.encode(identity.answer(rings, identity_pub=[1] * 33)))
+    bob.send_bytes(codec.encode(bob.identity.answer(rings, "Maybe")))
+    bob.send_bytes(codec.encode(bob.identity.answer(rings, identity_pub=[1] * 33)))
     served = await stage.fence(alice) and await stage.fence(bob)
     assert served, f"after such messages nothing is handled: {alice.closed or bob.closed or 'no answer'}"
     extra = len(alice.heard("Pong")) - pongs - 1
@@ -200,13 +210,16 @@ async def test_unknown_members_do_not_stop_a_message(stage: Stage) -> None:
     call_id = stage.call_id()
     alice.send(alice.identity.offer(bob.identity.fingerprint, call_id, **UNKNOWN))
     await stage.expects(bob, "DirectCallOffer", call_id=call_id)
-    bob.send(identity.answer(call_id, **UNKNOWN))
+    bob.send(bob.identity.answer(call_id, **UNKNOWN))
     assert await stage.is_set_up(call_id), "an answer with unknown members has no effect"
 
 
 @check("WIRE-8")
 async def test_null_is_the_absence_of_an_optional_member(stage: Stage) -> None:
-    """A registration, an offer and an answer have `null` where a member is optional; each must work."""
+    """A registration, an offer and an answer have `null` where a member is optional; each must work.
+
+    Since phase 7 so must a Hangup, which then names no call.
+    """
     registration = stage.person("alice").registration()
     registration["RegisterPresence"]["alias"] = None
     alice = await stage.dial("alice")
@@ -216,10 +229,19 @@ async def test_null_is_the_absence_of_an_optional_member(stage: Stage) -> None:
     assert served, f"a registration with the alias null is not taken: {alice.closed or 'no answer'}"
     bob = await stage.register("bob")
     call_id = stage.call_id()
-    alice.send(alice.identity.offer(bob.identity.fingerprint, call_id, caller_alias=None))
+    told: dict[str, None] = dict.fromkeys(("caller_alias", "caller_reflexive_addr", "caller_build_version"))
+    alice.send(alice.identity.offer(bob.identity.fingerprint, call_id, **told))
     await stage.expects(bob, "DirectCallOffer", call_id=call_id)
-    bob.send(identity.answer(call_id, identity_pub=None, ephemeral_pub=None, chosen_profile=None))
+    said: dict[str, Any] = dict.fromkeys(OPTIONAL)
+    bob.send(bob.identity.answer(call_id, **said))
     assert await stage.is_set_up(call_id), "an answer with null for optional members has no effect"
+    if stage.knows("7"):
+        alice.send(identity.hangup())
+        await stage.needs(bob, "Hangup")
+        await stage.place(alice, bob)
+        mark = bob.mark()
+        alice.send(identity.hangup(call_id=None))
+        await stage.expects(bob, "Hangup", since=mark)
 
 
 @check("WIRE-9")
@@ -237,6 +259,47 @@ async def test_order_and_white_space_are_free(stage: Stage) -> None:
     await stage.expects(bob, "DirectCallOffer", call_id=call_id)
 
 
+@check("WIRE-13")
+async def test_an_empty_list_is_the_absence_of_a_list(stage: Stage) -> None:
+    """An offer and an answer have an empty list of candidates; each must work, and nothing be handed over."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = stage.call_id()
+    alice.send(alice.identity.offer(bob.identity.fingerprint, call_id, caller_local_addrs=[]))
+    await stage.expects(bob, "DirectCallOffer", call_id=call_id)
+    bob.send(bob.identity.answer(call_id, callee_local_addrs=[]))
+    assert await stage.is_set_up(call_id), "an answer with an empty list has no effect"
+    for one in (alice, bob):
+        for setup in one.heard("CallSetup", call_id=call_id):
+            found = setup.body.get("peer_local_addrs")
+            assert not found, f"nobody named a host candidate, and {one.name} learns {found}"
+
+
+@check("WIRE-14")
+async def test_a_list_that_is_null_is_no_list(stage: Stage) -> None:
+    """An offer, and the answer to a Ringing call, have `null` for a list of candidates; both are ignored."""
+    alice, bob = await stage.register_all("alice", "bob")
+    rings = await stage.place(alice, bob)
+    since = stage.marks()
+    alice.send(alice.identity.offer(bob.identity.fingerprint, stage.call_id(), caller_local_addrs=None))
+    bob.send(bob.identity.answer(rings, callee_local_addrs=None))
+    await stage.expects_nothing(alice, bob, since=since)
+    assert await stage.still_rings(bob, rings), "the call ended"
+
+
+@check("WIRE-15")
+async def test_a_message_without_members_is_a_string(stage: Stage) -> None:
+    """Reflect is written as an object, in four ways; none may be answered, and the connection must stay."""
+    alice = await stage.register("alice")
+    alice.send("Reflect")
+    await stage.needs(alice, "ReflectResponse")
+    since = stage.marks()
+    for text in (b'{"Reflect":null}', b'{"Reflect":{}}', b'{"Reflect":[]}', b'["Reflect"]'):
+        alice.send_bytes(codec.frame(text))
+    served = await stage.fence(alice)
+    assert served, f"after such a message nothing is handled: {alice.closed or 'no answer'}"
+    await stage.expects_nothing(alice, since=since)
+
+
 @check("WIRE-10")
 async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
     """A refusal, a call with media, and a rejected call make the relay say all it has to say.
@@ -249,12 +312,12 @@ async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
     alice.send(alice.identity.offer(stage.person("nobody").fingerprint, stage.call_id()))
     await stage.settle()
     rejected = await stage.place(alice, bob)
-    bob.send(identity.answer(rejected, "Reject"))
+    bob.send(bob.identity.answer(rejected, "Reject"))
     call_id = await stage.set_up(alice, bob)
     for party in (alice, bob):
         media = await stage.knock(party, call_id)
         await stage.until(lambda media=media: bool(media.heard()) or bool(media.closed), 0.5)
-    alice.send(identity.hangup())
+    alice.send(alice.identity.hangup(call_id))
     await stage.settle()
     await stage.close_of(eve)
     faults = [
@@ -267,14 +330,21 @@ async def test_the_relay_sends_what_the_emit_view_allows(stage: Stage) -> None:
 
 @check("WIRE-11")
 async def test_unknown_members_are_forwarded_unchanged(stage: Stage) -> None:
-    """An offer, an answer and a hangup carry unknown members at every depth; they must arrive as they are."""
+    """An offer, an answer, a hangup and, since phase 6, a report carry unknown members at every depth.
+
+    They must arrive as they are.
+    """
     alice, bob = await stage.register_all("alice", "bob")
     call_id = stage.call_id()
     profile = identity.PROFILE | {"later": {"more": [None, []]}}
-    offer = alice.identity.offer(bob.identity.fingerprint, call_id, supported_profiles=[profile], **UNKNOWN)
-    answer = identity.answer(call_id, chosen_profile=profile, **UNKNOWN)
-    hangup = identity.hangup(**UNKNOWN)
-    for sender, receiver, message in ((alice, bob, offer), (bob, alice, answer), (alice, bob, hangup)):
+    told = alice.identity.offer(
+        bob.identity.fingerprint, call_id, supported_profiles=[profile], **UNSAID, **UNKNOWN
+    )
+    said = [(alice, bob, told), (bob, alice, bob.identity.answer(call_id, chosen_profile=profile, **UNKNOWN))]
+    if stage.knows("6"):
+        said.append((bob, alice, identity.report(call_id, **UNKNOWN)))
+    said.append((alice, bob, alice.identity.hangup(call_id, **UNKNOWN)))
+    for sender, receiver, message in said:
         sender.send(message)
         got = await stage.needs(receiver, codec.name_of(message))
         _unchanged(codec.body_of(message), got.body)

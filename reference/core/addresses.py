@@ -11,6 +11,8 @@ import re
 
 _TEXT = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}", re.ASCII)
 _LONGEST_NAME = 253
 
@@ -53,7 +55,7 @@ def on_loopback(text: str) -> bool:
 
 
 def undialable(text: str, *, loopback: bool = False) -> str:
-    """Return why an address that somebody else named is never dialled, or "" when it may be.
+    """Return why an address that somebody else named is never dialled, or "" when it may be (CAND-14).
 
     `loopback` allows loopback addresses: for a client whose relay is on loopback itself.
     """
@@ -64,11 +66,16 @@ def undialable(text: str, *, loopback: bool = False) -> str:
     address = ipaddress.ip_address(host)
     if port == 0:
         return "port 0 is nobody's"
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:  # no translator leads back here
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        reason = undialable(f"{inner}:{port}")
+        return f"it is a NAT64 form: {reason}" if reason else ""
     if address.is_loopback:
         return "" if loopback else "it is a loopback address"
     kinds = {
         "an unspecified": address.is_unspecified,
         "a multicast": address.is_multicast,
+        "the broadcast": address == _BROADCAST,
         "a link-local": address.is_link_local,
     }
     return next((f"it is {kind} address" for kind, holds in kinds.items() if holds), "")

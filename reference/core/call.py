@@ -7,12 +7,14 @@ What is not in the table changes nothing and sends nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reference.core import privacy
 from reference.core.errors import HangupReason, Misuse
-from reference.core.messages import CallRinging, CallSetup, Hangup
+from reference.core.messages import CallRinging, CallSetup, DirectCallAnswer, Hangup, MediaPathReport
+from reference.core.privacy import NOTHING, Advertised
 
 if TYPE_CHECKING:
     from reference.core.messages import DirectCallOffer, Message
@@ -38,6 +40,7 @@ class Event(StrEnum):
     TIMEOUT = "timeout"
     HANGUP = "hangup"
     LOSS = "loss"
+    REPORT = "report"
     SHUTDOWN = "shutdown"
 
 
@@ -56,6 +59,7 @@ class Says(StrEnum):
     RINGING = "CallRinging"
     ANSWER = "DirectCallAnswer"
     SETUP = "CallSetup"
+    REPORT = "MediaPathReport"
     HANGUP = "Hangup"
     DECLINED = "Hangup{Declined}"
     TIMEOUT = "Hangup{Timeout}"
@@ -101,6 +105,8 @@ TRANSITIONS: dict[tuple[State | None, Event, By], Row] = {
     **{(state, Event.HANGUP, By.CALLEE): Row(State.ENDED, (Says.HANGUP,)) for state in LIVE},
     **{(state, Event.LOSS, By.CALLER): Row(State.ENDED, (), (Says.NORMAL,)) for state in LIVE},
     **{(state, Event.LOSS, By.CALLEE): Row(State.ENDED, (Says.NORMAL,)) for state in LIVE},
+    (State.ACTIVE, Event.REPORT, By.CALLER): Row(State.ACTIVE, (), (Says.REPORT,)),  # AGREE-1, AGREE-3
+    (State.ACTIVE, Event.REPORT, By.CALLEE): Row(State.ACTIVE, (Says.REPORT,)),
     **{(state, Event.SHUTDOWN, By.RELAY): Row(State.ENDED, (Says.ERROR,), (Says.ERROR,)) for state in LIVE},
 }
 
@@ -109,6 +115,7 @@ TRANSITIONS: dict[tuple[State | None, Event, By], Row] = {
 class Call:
     """One live call: two fingerprints, the offer as it is forwarded, and where it stands.
 
+    `advertised` is what the caller told of itself for this call and no other (PRIV-7).
     Calls compare by identity, so that a late receipt for an ended call is not one for its successor.
     """
 
@@ -117,6 +124,7 @@ class Call:
     callee: str
     offer: DirectCallOffer | None
     state: State | None = None
+    advertised: Advertised = NOTHING
 
     @property
     def room(self) -> str:
@@ -136,24 +144,43 @@ class Call:
             self.state = row.to
         return row
 
-    def spoken(self, says: Says, forwarded: Message | None, relay_addr: str) -> Message:
-        """Return the message that a word of the table stands for.
+    def spoken(self, says: Says, to: By, forwarded: Message | None, relay_addr: str) -> Message:
+        """Return the message that a word of the table stands for when it is said `to` a party.
 
-        `forwarded` is the answer or hangup that moved the call; raises Misuse when there is none to forward.
+        `forwarded` is the answer, hangup or report that moved the call; raises Misuse when there is none to
+        forward. Every Hangup names this call (CALL-43).
         """
-        match says:
-            case Says.OFFER if self.offer is not None:
-                return self.offer
-            case Says.RINGING:
-                return CallRinging(call_id=self.call_id)
-            case Says.SETUP:
-                return CallSetup(call_id=self.call_id, room=self.room, relay_addr=relay_addr)
         if says in HANGUPS:
-            return Hangup(reason=HANGUPS[says])
-        if forwarded is None:
-            message = f"{says} is forwarded, and there is nothing to forward"
-            raise Misuse(message)
-        return forwarded
+            return Hangup(reason=HANGUPS[says], call_id=self.call_id)
+        match says, forwarded:
+            case Says.OFFER, _ if self.offer is not None:
+                return self.offer
+            case Says.RINGING, _:
+                return CallRinging(call_id=self.call_id)
+            case Says.SETUP, DirectCallAnswer():
+                return self._setup(to, forwarded, relay_addr)
+            case Says.ANSWER, DirectCallAnswer():
+                return privacy.answer_for_caller(forwarded)
+            case Says.HANGUP, Hangup():
+                return replace(forwarded, call_id=self.call_id)
+            case Says.REPORT, MediaPathReport():
+                return forwarded
+        raise Misuse(f"{says} is forwarded, and there is nothing to forward")
+
+    def _setup(self, to: By, answer: DirectCallAnswer, relay_addr: str) -> CallSetup:
+        """Return the CallSetup of a party, with what it may know of the other one.
+
+        The caller is told of the callee (CAND-1, CAND-4), the callee of the caller (CAND-2, CAND-5).
+        """
+        caller, callee = privacy.exchanged(self.advertised, answer)
+        other = callee if to is By.CALLER else caller
+        return CallSetup(
+            call_id=self.call_id,
+            room=self.room,
+            relay_addr=relay_addr,
+            peer_direct_addr=other.reflexive,
+            peer_local_addrs=other.local,
+        )
 
 
 ROOM_PREFIX = "call-"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from reference.core import privacy
 from reference.core.call import By, Call, Event, Says, State
 from reference.core.effects import Count, Effect, Log, Send
 from reference.core.errors import HangupReason
 from reference.core.messages import AcceptMode, Hangup
+from reference.core.privacy import NOTHING
 from reference.core.registry import Registry
 from reference.core.rooms import Rooms
 from reference.core.sessions import SMALL_MESSAGE, Session, Setting
@@ -20,7 +22,7 @@ from reference.core.sessions import SMALL_MESSAGE, Session, Setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reference.core.messages import DirectCallAnswer, DirectCallOffer, Message
+    from reference.core.messages import DirectCallAnswer, DirectCallOffer, MediaPathReport, Message
     from reference.core.registration import Presence
     from reference.core.timers import Timers
 
@@ -53,16 +55,22 @@ class Calls:
     def direct_call_offer(
         self, session: int, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
     ) -> list[Effect]:
-        """Place a call, ring again for one that rings, or refuse (CALL-1, CALL-2, CALL-5, CALL-6, CALL-7)."""
+        """Place a call, ring again for one that rings, or refuse (CALL-1, CALL-2, CALL-5, CALL-6, CALL-7).
+
+        The caller's candidates stay with the call until it is accepted (PRIV-1, PRIV-7); those of a repeated
+        offer change nothing.
+        """
         reason = self.refusal(sender, state, message, now, size)
         if reason is not None:
-            return [Send(session, Hangup(reason=reason)), Count("offers_refused", reason)]
+            refused = Hangup(reason=reason, call_id=message.call_id)  # CALL-43
+            return [Send(session, refused), Count("offers_refused", reason)]
         live = self.registry.get(message.call_id)
         if live is not None:
             repeated = (live.caller, live.callee) == (sender, message.target_fingerprint)
             return self.move(live, Event.OFFER, By.CALLER) if repeated else [Count("ignored", Event.OFFER)]
-        offer = replace(message, caller_fingerprint=sender)
+        offer = privacy.offer_for_callee(replace(message, caller_fingerprint=sender))
         call = Call(message.call_id, sender, message.target_fingerprint, offer)
+        call.advertised = privacy.by_caller(message)
         self.registry.add(call)
         self.timers.set(call, now + self.setting.limits.ring_timeout)
         return self.move(call, Event.OFFER, By.CALLER)
@@ -73,7 +81,7 @@ class Calls:
         """Return why an offer is refused, or None; the first row that applies decides (call, Refusals).
 
         CALL-10: nobody there. CALL-11: oneself. CALL-12, CALL-13: the call_id of others. CALL-14: size.
-        CALL-15, CALL-16: limits. A call_id is free again when its call has ended (CALL-17).
+        CALL-15, CALL-16, CALL-42: limits. A call_id is free again when its call has ended (CALL-17).
         """
         target = message.target_fingerprint
         live = self.registry.get(message.call_id)
@@ -96,18 +104,30 @@ class Calls:
         (CALL-24, SEC-1), an unknown call (CALL-26) and a large answer (CALL-27) end here, in silence.
         Who answers is the connection's registrant, whatever the body says (SEC-3).
         """
-        call = self.registry.get(message.call_id)
-        side = call.side(sender) if call else None
-        if call is None or side is None or size > SMALL_MESSAGE:
+        if size > SMALL_MESSAGE:
             return [Count("ignored", "DirectCallAnswer")]
         event = Event.REJECT if message.accept_mode is AcceptMode.REJECT else Event.ACCEPT
-        return self.move(call, event, side, message)
+        return self._named(sender, message.call_id, event, message)
 
     def hangup(self, sender: str, message: Hangup, size: int) -> list[Effect]:
-        """End every call of the sender: this Hangup names none (CALL-30, CALL-32, CALL-33, CALL-41)."""
+        """End the call that is named, or every call of the sender when none is (CALL-30, CALL-32, CALL-44).
+
+        The call of others (CALL-33), one that is not live (CALL-45) and a large Hangup (CALL-41) end here.
+        """
         if size > SMALL_MESSAGE:
             return [Count("ignored", "Hangup")]
-        return self._each(sender, Event.HANGUP, message)
+        if message.call_id is None:
+            return self._each(sender, Event.HANGUP, message)
+        return self._named(sender, message.call_id, Event.HANGUP, message)
+
+    def media_path_report(self, sender: str, message: MediaPathReport, size: int) -> list[Effect]:
+        """Hand a party's report on to the other one while the call is Active (AGREE-1, AGREE-3).
+
+        That of a third party (AGREE-2), for an unknown call, and a large one (AGREE-4) end here.
+        """
+        if size > SMALL_MESSAGE:
+            return [Count("ignored", "MediaPathReport")]
+        return self._named(sender, message.call_id, Event.REPORT, message)
 
     def registered(self, fingerprint: str) -> list[Effect]:
         """Ring again on the new connection of a callee (CALL-8)."""
@@ -144,13 +164,16 @@ class Calls:
             return [Count("ignored", event)]
         told = Log(f"call.{event}", {"call_id": call.call_id, "state": row.to})
         effects: list[Effect] = [] if row.to is before else [told]  # a repeated offer fills no log
-        for party, words in ((call.caller, row.caller), (call.callee, row.callee)):
+        for to, party, words in (
+            (By.CALLER, call.caller, row.caller),
+            (By.CALLEE, call.callee, row.callee),
+        ):
             session = self.presence.session(party)
             if session is not None:
-                effects += [self._say(session, call, says, forwarded) for says in words]
+                effects += [self._say(session, call, says, to, forwarded) for says in words]
         if row.to is State.ACTIVE:
             self.timers.cancel(call)
-            call.offer = None  # nobody is sent it again, and it may be large
+            call.offer, call.advertised = None, NOTHING  # nobody is sent them again, and they may be large
         if row.to is State.ENDED:
             self.timers.cancel(call)
             self.registry.remove(call)
@@ -165,8 +188,15 @@ class Calls:
                 effects += self.move(call, event, side, forwarded)
         return effects
 
-    def _say(self, session: int, call: Call, says: Says, forwarded: Message | None) -> Send:
-        spoken = call.spoken(says, forwarded, self.setting.relay_addr)
+    def _named(self, sender: str, call_id: str, event: Event, forwarded: Message) -> list[Effect]:
+        call = self.registry.get(call_id)
+        side = call.side(sender) if call else None
+        if call is None or side is None:
+            return [Count("ignored", type(forwarded).__name__)]
+        return self.move(call, event, side, forwarded)
+
+    def _say(self, session: int, call: Call, says: Says, to: By, forwarded: Message | None) -> Send:
+        spoken = call.spoken(says, to, forwarded, self.setting.relay_addr)
         if says is not Says.OFFER:
             return Send(session, spoken)
         self.waiting[session] = self.waiting.get(session, 0) + 1

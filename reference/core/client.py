@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference.core import messages
+from reference.core.candidates import host_candidates
 from reference.core.effects import Close, Dial, Effect, Send, Tell
 from reference.core.errors import CloseCode, HangupReason
-from reference.core.line import Account, Alarm, Answer, Leg
+from reference.core.line import FIRST_DIRECT, Account, Alarm, Answer, Leg
 from reference.core.telephone import Telephone
 from reference.core.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between attempts to restore the signal connection; the last one repeats (REG-16)."""
@@ -46,7 +47,7 @@ class ClientCore:
         self._jitter = jitter
         self._attempts = 0
         self._ever_online = False
-        self._orphan = False
+        self._orphan = ""  # the call that our relay may not know to be over
         self._timers: Timers[Alarm] = Timers()
         self.telephone = Telephone(account, self._timers, entropy)
 
@@ -62,13 +63,20 @@ class ClientCore:
         hung_up = self.telephone.hangup()
         return [*hung_up, *self._stop("asked", "stopped by the user")]
 
-    def connected(self, leg: Leg, fingerprint: str) -> list[Effect]:
+    def connected(self, leg: int, fingerprint: str, now: float) -> list[Effect]:
         """Introduce ourselves on a connection whose handshake is complete (REG-1, SEC-2)."""
+        telephone = self.telephone
+        if leg >= FIRST_DIRECT:
+            if telephone.paths is None:
+                return [Close(leg, CloseCode.NOT_SELECTED)]
+            return telephone.follow(telephone.paths.connected(leg, now))
         if self.account.pin not in {"", fingerprint}:
-            why = f"the relay at {self.account.relay} has the key {fingerprint}, not {self.account.pin}"
+            paths = telephone.paths
+            where = self.account.relay if leg == Leg.SIGNAL or paths is None else paths.seat.relay_addr
+            why = f"the relay at {where} has the key {fingerprint}, not {self.account.pin}"
             return [*self.telephone.hangup(), *self._stop("wrong-key", why)]
-        if leg is Leg.MEDIA:
-            return self.telephone.media_connected()
+        if leg == Leg.MEDIA:
+            return [] if telephone.paths is None else telephone.paths.connected(leg, now)
         identity = self.account.identity
         hello = messages.RegisterPresence(
             identity_pub=identity.public,
@@ -77,16 +85,39 @@ class ClientCore:
         )
         return [Send(leg, hello)]
 
-    def receive(self, leg: Leg, message: messages.Message, now: float) -> list[Effect]:
+    def accepted(self, sni: str | None, address: str, now: float) -> tuple[int, list[Effect]]:
+        """Take in a connection that somebody opened to us; return its leg and what to do (RACE-7)."""
+        leg, call = self.telephone.new_leg(), self.telephone.call
+        if call is None:
+            return leg, [Close(leg, CloseCode.NO_SUCH_SERVICE)]
+        if call.paths is None:
+            return leg, call.door.accepted(leg, sni, address)
+        return leg, self.telephone.follow(call.paths.accepted(leg, sni, address, now))
+
+    def gathered(self, addresses: Sequence[str], ports: Mapping[int, int]) -> list[Effect]:
+        """Take the addresses of our interfaces, and the port of our socket of each IP version (CAND-10)."""
+        if self.telephone.call is None:
+            return []
+        self.telephone.call.gathering.listed(host_candidates(addresses, ports))
+        return self.telephone.prepared()
+
+    def receive(self, leg: int, message: messages.Message, now: float) -> list[Effect]:
         """Handle one message of the relay; what has no business where it came does nothing."""
-        telephone = self.telephone
-        if leg is Leg.MEDIA:
-            return telephone.in_room(message)
+        telephone, paths = self.telephone, self.telephone.paths
+        if leg != Leg.SIGNAL:  # a direct path has datagrams only
+            return [] if leg != Leg.MEDIA or paths is None else telephone.follow(paths.receive(message, now))
         match message:
             case messages.RegisterPresenceAck():
                 return self._register_presence_ack(message)
             case messages.Pong():
                 return telephone.pong(message)
+            case messages.ReflectResponse() if telephone.call is not None:
+                return [*telephone.call.gathering.reflected(message), *telephone.prepared()]
+        return self._of_the_call(message, now)
+
+    def _of_the_call(self, message: messages.Message, now: float) -> list[Effect]:
+        telephone = self.telephone
+        match message:
             case messages.DirectCallOffer():
                 return telephone.direct_call_offer(message, now)
             case messages.CallRinging():
@@ -95,19 +126,26 @@ class ClientCore:
                 return telephone.direct_call_answer(message)
             case messages.CallSetup():
                 return telephone.call_setup(message, now)
+            case messages.MediaPathReport():
+                return telephone.media_path_report(message, now)
             case messages.Hangup():
                 return telephone.hangup_received(message)
         return []
 
-    def lost(self, leg: Leg, code: int, reason: str, now: float) -> list[Effect]:
+    def heard(self, leg: int, now: float) -> list[Effect]:
+        """Note a datagram of the other end."""
+        return self.telephone.heard(leg, now)
+
+    def lost(self, leg: int, code: int, reason: str, now: float) -> list[Effect]:
         """Go on after a connection that has ended: come back, or say why not."""
         if self.stopped:
             return []
-        if leg is Leg.MEDIA:
-            return self.telephone.media_lost(code, reason, now)
+        if leg != Leg.SIGNAL:
+            return self.telephone.lost(leg, code, reason, now)
         self.online = False
         self._timers.cancel(Alarm.SIGNAL)
-        self._orphan = self._orphan or self.telephone.call is not None
+        if self.telephone.call is not None:
+            self._orphan = self.telephone.call.call_id
         ended = self.telephone.end("connection lost")
         final = FINAL.get(CloseCode(code)) if code in set(CloseCode) else None
         if final is not None:
@@ -124,9 +162,9 @@ class ClientCore:
         """Call the fingerprint `target`, if we are registered and no call is on."""
         return self.telephone.place(target, now) if self.online else []
 
-    def answer(self, answer: Answer) -> list[Effect]:
+    def answer(self, answer: Answer, now: float) -> list[Effect]:
         """Answer the incoming call as the user decided."""
-        return self.telephone.answer(answer)
+        return self.telephone.answer(answer, now)
 
     def hangup(self) -> list[Effect]:
         """End our call."""
@@ -165,8 +203,9 @@ class ClientCore:
         if not self._orphan:
             return [told]
         # The relay may not have noticed that we were away, and our old call may live on in it.
-        self._orphan = False
-        return [Send(Leg.SIGNAL, messages.Hangup(reason=HangupReason.NORMAL)), told]
+        over = messages.Hangup(reason=HangupReason.NORMAL, call_id=self._orphan)
+        self._orphan = ""
+        return [Send(Leg.SIGNAL, over), told]
 
     def _stop(self, kind: str, why: str) -> list[Effect]:
         """End everything for good; `kind` decides the exit status of a program."""

@@ -52,6 +52,18 @@ class Dial:
 
 
 @dataclass(frozen=True, slots=True)
+class Welcome:
+    """Let in connections under these server names, and under no other (RACE-7); none at first."""
+
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """List the addresses of our interfaces; `gathered` is to hear of them within 100 ms (CAND-11)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the user: an event's name and its members, all JSON values."""
 
@@ -75,4 +87,4 @@ class Count:
     reason: str = ""
 
 
-Effect = Send | SendDatagram | Close | Dial | Tell | Log | Count
+Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Count

@@ -35,6 +35,7 @@ class CloseCode(IntEnum):
     TOO_MANY_CONNECTIONS = 10
     TOO_SLOW = 11
     MEDIA_TIMEOUT = 12
+    NOT_SELECTED = 13
 
 
 REASONS: dict[CloseCode, str] = {
@@ -51,6 +52,7 @@ REASONS: dict[CloseCode, str] = {
     CloseCode.TOO_MANY_CONNECTIONS: "too many connections",
     CloseCode.TOO_SLOW: "peer does not read",
     CloseCode.MEDIA_TIMEOUT: "no media handshake in time",
+    CloseCode.NOT_SELECTED: "not selected",
 }
 """The reason phrase that travels with each code, never empty (ERR-1)."""
 

@@ -22,6 +22,9 @@ REPORT_SIZE = 4
 DATAGRAM_LIMIT = 1150
 """The largest datagram a sender makes, in bytes (MEDIA-28)."""
 FRAME_MS = 20
+COMFORT_EVERY = 10
+"""Frames that pass unsent for one datagram of ComfortNoise (MEDIA-33)."""
+COMFORT_LEVEL = 50
 OFFER = b"call-offer"
 ANSWER = b"call-answer"
 
@@ -148,20 +151,33 @@ class Sender:
     sequence: int = 0
     timestamp: int = 0
     frame_ms: int = FRAME_MS
+    paused: int = 0
 
     def datagram(self, payload: bytes) -> bytes:
         """Return the datagram of the next frame; raises Misuse over 1150 bytes (MEDIA-28)."""
         if HEADER_SIZE + len(payload) > DATAGRAM_LIMIT:
             message = f"a payload of {len(payload)} bytes makes a datagram of more than {DATAGRAM_LIMIT}"
             raise Misuse(message)
-        header = Header(codec=self.codec, sequence=self.sequence, timestamp=self.timestamp)
-        self.sequence = (self.sequence + 1) % 65536
+        data = self._header(self.codec) + payload
         self.pause()
-        return header.encode() + payload
+        self.paused = 0
+        return data
 
     def pause(self) -> None:
         """Let a frame's time pass without sending it."""
         self.timestamp = (self.timestamp + self.frame_ms) % 2**32
+        self.paused += 1
+
+    def comfort(self) -> bytes | None:
+        """Return a datagram of ComfortNoise when enough frames have passed unsent, else None (MEDIA-33)."""
+        if not self.paused or self.paused % COMFORT_EVERY:
+            return None
+        return self._header(Codec.COMFORT_NOISE) + bytes((COMFORT_LEVEL,))
+
+    def _header(self, codec: Codec) -> bytes:
+        header = Header(codec=codec, sequence=self.sequence, timestamp=self.timestamp)
+        self.sequence = (self.sequence + 1) % 65536
+        return header.encode()
 
 
 @dataclass(slots=True)

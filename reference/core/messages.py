@@ -2,8 +2,9 @@
 
 A field is called as its member is. Keys and signatures are bytes; profiles and participants stay
 JSON objects, so that members we do not know survive in them. An optional member that is absent or
-null is None (WIRE-8). `rest` holds the members of the message itself that our phase does not know:
-nothing acts on them (WIRE-7), and they go out again with the message (WIRE-11).
+null is None (WIRE-8), an optional list that is absent or empty is () (WIRE-13). `rest` holds the
+members of the message itself that our phase does not know: nothing acts on them (WIRE-7), and they
+go out again with the message (WIRE-11).
 """
 
 from __future__ import annotations
@@ -79,12 +80,28 @@ class RegisterPresenceAck:
 
     success: bool
     error: str | None = None
+    relay_build: str | None = None
+    rest: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reflect:
+    """Ask for one's own address (spec/reflection.md); it has no members, and its `rest` stays empty."""
+
+    rest: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReflectResponse:
+    """Tell a client the address that its packets come from, as `ip:port` or `[ipv6]:port`."""
+
+    observed_addr: str
     rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectCallOffer:
-    """Place a call (spec/call.md); keys of 32 bytes, a signature of any length."""
+    """Place a call (spec/call.md); keys of 32 bytes, a signature of any length, addresses `ip:port`."""
 
     caller_fingerprint: str
     caller_alias: str | None = None
@@ -94,12 +111,15 @@ class DirectCallOffer:
     ephemeral_pub: bytes
     signature: bytes
     supported_profiles: Sequence[JsonObject]
+    caller_reflexive_addr: str | None = None
+    caller_local_addrs: Sequence[str] = ()
+    caller_build_version: str | None = None
     rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectCallAnswer:
-    """Accept or reject a call (spec/call.md)."""
+    """Accept or reject a call (spec/call.md); addresses with AcceptTrusted only (spec/privacy.md)."""
 
     call_id: str
     accept_mode: AcceptMode
@@ -107,16 +127,21 @@ class DirectCallAnswer:
     ephemeral_pub: bytes | None = None
     signature: bytes | None = None
     chosen_profile: JsonObject | None = None
+    callee_reflexive_addr: str | None = None
+    callee_local_addrs: Sequence[str] = ()
+    callee_build_version: str | None = None
     rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSetup:
-    """Tell a party where to meet: the room and the relay's `ip:port` (spec/call.md)."""
+    """Tell a party where to meet: the room, the relay's `ip:port` (spec/call.md), the other's candidates."""
 
     call_id: str
     room: str
     relay_addr: str
+    peer_direct_addr: str | None = None
+    peer_local_addrs: Sequence[str] = ()
     rest: JsonObject = field(default_factory=dict)
 
 
@@ -130,9 +155,20 @@ class CallRinging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hangup:
-    """End a call, or tell that it cannot be."""
+    """End a call, or tell that it cannot be; without `call_id` every call of the sender is meant."""
 
     reason: HangupReason
+    call_id: str | None = None
+    rest: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPathReport:
+    """Tell the other party how the direct attempt ended; `race_winner` is for a person to read."""
+
+    call_id: str
+    direct_ok: bool
+    race_winner: str = ""
     rest: JsonObject = field(default_factory=dict)
 
 
@@ -174,11 +210,14 @@ Message: TypeAlias = (
     | AuthToken
     | RegisterPresence
     | RegisterPresenceAck
+    | Reflect
+    | ReflectResponse
     | DirectCallOffer
     | DirectCallAnswer
     | CallSetup
     | CallRinging
     | Hangup
+    | MediaPathReport
     | CallOffer
     | CallAnswer
     | RoomUpdate
@@ -193,11 +232,14 @@ NAMES: dict[str, type[Message]] = {
         AuthToken,
         RegisterPresence,
         RegisterPresenceAck,
+        Reflect,
+        ReflectResponse,
         DirectCallOffer,
         DirectCallAnswer,
         CallSetup,
         CallRinging,
         Hangup,
+        MediaPathReport,
         CallOffer,
         CallAnswer,
         RoomUpdate,

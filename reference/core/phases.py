@@ -47,8 +47,8 @@ class Phase(Enum):
         return self.value
 
 
-IMPLEMENTED = (Phase.SIGNALLED_CALL,)
-"""The phases that this reference implements, oldest first."""
+IMPLEMENTED = tuple(Phase)
+"""The phases that this reference implements, oldest first; FEDERATION as a relay without links does."""
 
 NEWEST = IMPLEMENTED[-1]
 """The phase that relay and client speak unless they are told otherwise."""

@@ -51,11 +51,17 @@ class RelayCore:
         what = "" if sni is None else f"nothing is called {sni[:NAME_SHOWN]}"
         return [Close(session, CloseCode.NO_SUCH_SERVICE, what)]
 
+    def moved(self, session: int, address: str) -> list[Effect]:
+        """Note that the peer's packets come from another `ip:port` from now on (REFL-3)."""
+        if session in self.sessions:
+            self.sessions[session].address = address
+        return []
+
     def receive(self, session: int, message: messages.Message, now: float, size: int = 0) -> list[Effect]:
         """Handle a message whose payload had `size` bytes; what has no business here is only counted.
 
         Before a registration nothing else counts (REG-9), and after it no second one does (REG-10);
-        the zero key has Ping and nothing more (REG-18, REG-20).
+        the zero key has Ping and Reflect and nothing more (REG-18, REG-20, REFL-4).
         """
         state = self.sessions.get(session)
         if state is None:  # closed by us while this was on its way
@@ -65,17 +71,14 @@ class RelayCore:
         who = self.presence.registrant(session)
         if who is None:
             return self._register_presence(session, message)
-        if isinstance(message, messages.Ping):
-            return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
-        if not who.zero:
-            match message:
-                case messages.DirectCallOffer():
-                    return self.calls.direct_call_offer(session, who.fingerprint, state, message, now, size)
-                case messages.DirectCallAnswer():
-                    return self.calls.direct_call_answer(who.fingerprint, message, size)
-                case messages.Hangup():
-                    return self.calls.hangup(who.fingerprint, message, size)
-        return ignored(message)
+        match message:
+            case messages.Ping():
+                return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
+            case messages.Reflect():
+                return self._reflect(session, state, now)
+        if who.zero:
+            return ignored(message)
+        return self._of_a_call(session, state, who.fingerprint, message, now, size)
 
     def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
         """Count what could not be read; only too much of it ends the connection (ERR-2, ERR-3)."""
@@ -150,13 +153,34 @@ class RelayCore:
         who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
         self.timers.cancel(session)
         older = self.presence.register(session, who)
+        registered = messages.RegisterPresenceAck(success=True, relay_build=self.setting.build)  # REG-2
         effects: list[Effect] = [
-            Send(session, messages.RegisterPresenceAck(success=True)),  # REG-2
+            Send(session, registered),
             Log("registered", {"fingerprint": who.fingerprint, "signed": who.signed}),
         ]
         if older is not None:
             effects += self._close(older, CloseCode.REPLACED)
         return effects + ([] if zero else self.calls.registered(who.fingerprint))
+
+    def _of_a_call(
+        self, session: int, state: Session, sender: str, message: messages.Message, now: float, size: int
+    ) -> list[Effect]:
+        match message:
+            case messages.DirectCallOffer():
+                return self.calls.direct_call_offer(session, sender, state, message, now, size)
+            case messages.DirectCallAnswer():
+                return self.calls.direct_call_answer(sender, message, size)
+            case messages.MediaPathReport():
+                return self.calls.media_path_report(sender, message, size)
+            case messages.Hangup():
+                return self.calls.hangup(sender, message, size)
+        return ignored(message)
+
+    def _reflect(self, session: int, state: Session, now: float) -> list[Effect]:
+        """Tell a client where its packets come from now (REFL-1, REFL-2), if not too often (REFL-5)."""
+        if not state.may_reflect(now):
+            return ignored(messages.Reflect())
+        return [Send(session, messages.ReflectResponse(observed_addr=state.address))]
 
     def _call_offer(self, session: int, state: Session, message: messages.Message) -> list[Effect]:
         rooms = self.calls.rooms

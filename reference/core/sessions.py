@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 SMALL_MESSAGE = 16_384
-"""The largest payload of an offer or an answer, in bytes (CALL-14, CALL-27)."""
+"""The largest payload of an offer, answer, hangup or report in bytes (CALL-14, CALL-27, CALL-41, AGREE-4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,20 @@ class Limits:
     calls: int = 8
     offers_burst: int = 20
     offers_per_second: float = 10.0
+    reflections_burst: int = 20
+    reflections_per_second: float = 10.0
     bad_messages: int = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), its policy, its limits."""
+    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), policy, limits and build."""
 
     identity: Identity
     relay_addr: str
     policy: Policy = Policy.SIGNED
     limits: Limits = Limits()
+    build: str | None = None
 
 
 class Service(StrEnum):
@@ -48,26 +51,41 @@ class Service(StrEnum):
 
 
 @dataclass(slots=True)
+class Bucket:
+    """What has been used up of an allowance: so many at once, and then so many a second."""
+
+    level: float = 0.0
+    at: float = 0.0
+
+    def take(self, burst: int, per_second: float, now: float) -> bool:
+        """Count one, unless `burst` are in it; it drains at `per_second`, and a refused one costs nothing."""
+        self.level = max(0.0, self.level - (now - self.at) * per_second)
+        self.at = now
+        if self.level + 1 > burst:
+            return False
+        self.level += 1
+        return True
+
+
+@dataclass(slots=True)
 class Session:
-    """One connection: its service, the call_id of its room, and what it has used up of its limits."""
+    """One connection: its service, the peer's `ip:port` of now, the call_id of its room, what it used up."""
 
     service: Service
     address: str
     limits: Limits
     call_id: str = ""
-    offers: float = 0.0
-    offers_at: float = 0.0
+    offers: Bucket = field(default_factory=Bucket)
+    reflections: Bucket = field(default_factory=Bucket)
     bad: deque[float] = field(default_factory=deque)
 
     def may_offer(self, now: float) -> bool:
-        """Count one offer against a bucket that drains at `offers_per_second` (CALL-16)."""
-        drained = (now - self.offers_at) * self.limits.offers_per_second
-        self.offers = max(0.0, self.offers - drained)
-        self.offers_at = now
-        if self.offers + 1 > self.limits.offers_burst:
-            return False
-        self.offers += 1
-        return True
+        """Count one offer; tell whether it is within the limits (CALL-16)."""
+        return self.offers.take(self.limits.offers_burst, self.limits.offers_per_second, now)
+
+    def may_reflect(self, now: float) -> bool:
+        """Count one Reflect; tell whether it is within the limits (REFL-5)."""
+        return self.reflections.take(self.limits.reflections_burst, self.limits.reflections_per_second, now)
 
     def one_bad_too_many(self, now: float) -> bool:
         """Count one bad message or frame; tell whether the last minute saw more than the limit (ERR-3)."""

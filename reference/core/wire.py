@@ -2,20 +2,15 @@
 
 A frame is an unsigned 32-bit big-endian length and that many bytes, one frame a stream. A frame
 over the limit is refused as soon as its length is known (WIRE-2), one whose stream ends early when
-it ends (WIRE-3). A payload is strict JSON (WIRE-4); its shape is what the schemas say (WIRE-5).
-Whatever a payload does wrong is raised as BadMessage, and nothing else is raised.
+it ends (WIRE-3). A payload is strict JSON (WIRE-4); its shape is what the schemas say (WIRE-5, in
+reference/core/shapes.py). A message without members is its name, a string (WIRE-15). Whatever a
+payload does wrong is raised as BadMessage, and nothing else is raised.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import EnumType
-from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from jsonschema_rs import Draft202012Validator, ValidationError
-
-import schemas
 from reference.core import strict_json
 from reference.core.errors import (
     FrameCutShort,
@@ -24,19 +19,17 @@ from reference.core.errors import (
     SchemaViolation,
     UnknownMessage,
 )
-from reference.core.messages import NAMES, AuthToken, Json, Message
+from reference.core.shapes import shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
+    from reference.core.messages import Json, Message
     from reference.core.phases import Phase
+    from reference.core.shapes import Shape
 
 FRAME_LIMIT = 1_048_576
 """The most bytes a frame carries (WIRE-1)."""
 
 _LENGTH_BYTES = 4
-_EVIDENCE = 200
-_ITEMS = "[]"
 
 
 def frame(payload: bytes) -> bytes:
@@ -110,13 +103,25 @@ def decode(payload: bytes, phase: Phase) -> Message:
     Raises Malformed (WIRE-4), UnknownMessage (WIRE-6, PHASE-1) or SchemaViolation (WIRE-5). What the phase
     does not know of a message is kept in its `rest` (WIRE-7, WIRE-11, PHASE-2).
     """
-    name, body = _open(strict_json.parse(payload))
-    shape = _shapes(phase).get(name)
+    value = strict_json.parse(payload)
+    name, body = _open(value)
+    shape = shapes(phase).get(name)
     if shape is None:
         raise UnknownMessage(f"no message of phase {phase} is called {strict_json.shown(name)}")
-    shape.check(body)
-    values = {name: read(body[name]) for name, read in shape.readers.items() if body.get(name) is not None}
-    rest = {name: value for name, value in body.items() if name not in shape.readers}
+    if not shape.bare:
+        shape.check(body)
+    elif isinstance(value, str):
+        body = {}
+    else:
+        raise SchemaViolation(f"{name} has no members and is a string, not {strict_json.shown(value)}")
+    values: dict[str, Any] = {}
+    rest: dict[str, Json] = {}
+    for member, item in body.items():
+        read = shape.readers.get(member)
+        if read is None:
+            rest[member] = item
+        elif item is not None:
+            values[member] = read(item)
     return shape.kind(**values, rest=rest)
 
 
@@ -127,116 +132,22 @@ def encode(message: Message, phase: Phase) -> bytes:
     than the phase are left out. Raises Misuse for what no peer of the phase could read.
     """
     name = type(message).__name__
-    shape = _shapes(phase).get(name)
+    shape = shapes(phase).get(name)
     if shape is None:
         raise Misuse(f"phase {phase} has no message {name}")
-    body = {
-        name: list(value) if isinstance(value, bytes) else value
-        for name in shape.readers
-        if (value := getattr(message, name)) is not None or name in shape.nulls
-    }
     for member in message.rest:
+        if shape.bare:
+            raise Misuse(f"{name} has no members, and its rest has {member!r}")
         if member in shape.readers:
             raise Misuse(f"the rest of {name} has {member!r}, which phase {phase} knows")
-    body |= message.rest
+    if shape.bare:
+        return strict_json.write(name)
+    body = _body(message, shape)
     try:
         shape.check(body)
         return strict_json.write({name: body})
     except (SchemaViolation, TypeError, ValueError) as fault:
         raise Misuse(f"no peer of phase {phase} could read this {name}: {fault}") from fault
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """One message as one phase knows it: `readers` has its members in the order of the schema."""
-
-    kind: type[Message]
-    readers: Mapping[str, Callable[[Any], Any]]
-    nulls: frozenset[str]
-    validator: Draft202012Validator
-    integers: tuple[tuple[str, ...], ...]
-
-    def check(self, body: Json) -> None:
-        """Raise SchemaViolation unless `body` is a body of this message (WIRE-5)."""
-        try:
-            self.validator.validate(body)  # stops at the first error: a hostile body may hold a million
-        except ValidationError as error:
-            keyword = str(error.schema_path[-1])
-            found = error.message if keyword == "required" else self._shown(cast("Json", error.instance))
-            self._refuse(error.instance_path, keyword, found)
-        for path in self.integers:
-            for value in _reach(body, path):
-                # JSON Schema takes 1.0 for an integer; deployed parsers do not, and nor do we.
-                if isinstance(value, float):
-                    self._refuse(path, "integer", self._shown(value))
-
-    def _shown(self, value: Json) -> str:
-        return "a secret" if self.kind is AuthToken else strict_json.shown(value)
-
-    def _refuse(self, path: Iterable[str | int], rule: str, found: str) -> NoReturn:
-        place = ".".join([self.kind.__name__, *map(str, path)])
-        evidence = f"the value at {place} breaks the rule {rule} of its schema: {found}"
-        raise SchemaViolation(evidence[:_EVIDENCE])
-
-
-@cache
-def _shapes(phase: Phase) -> Mapping[str, _Shape]:
-    """Return every message of `phase`; the cache is bounded by the number of phases."""
-    accept, emit = (schemas.view(phase.value, view)["$defs"] for view in ("accept", "emit"))
-    return {name: _shape(name, accept, emit) for name in schemas.messages(phase.value)}
-
-
-def _shape(name: str, accept: dict[str, Any], emit: dict[str, Any]) -> _Shape:
-    kind = NAMES[name]
-    hints = get_type_hints(kind)
-    return _Shape(
-        kind=kind,
-        readers={member: _reader(hints[member]) for member in accept[name]["properties"]},
-        nulls=frozenset(
-            member
-            for member, schema in emit[name]["properties"].items()
-            if {"type": "null"} in schema.get("anyOf", ())
-        ),
-        validator=Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": accept}),
-        integers=tuple(_integers(accept[name], accept)),
-    )
-
-
-def _reader(hint: object) -> Callable[[Any], Any]:
-    """Return what makes the value of a field out of the value of a member."""
-    for kind in (hint, *get_args(hint)):
-        if kind is bytes or isinstance(kind, EnumType):
-            return kind
-    return lambda value: value
-
-
-def _integers(schema: dict[str, Any], types: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Return the path to each integer in a value of `schema`."""
-    if "$ref" in schema:
-        yield from _integers(types[schema["$ref"].rpartition("/")[2]], types)
-    if schema.get("type") == "integer":
-        yield ()
-    steps = list(schema.get("properties", {}).items())
-    if "items" in schema:
-        steps.append((_ITEMS, schema["items"]))
-    for step, below in steps:
-        yield from ((step, *path) for path in _integers(below, types))
-    for choice in schema.get("anyOf", ()):
-        yield from _integers(choice, types)
-
-
-def _reach(value: object, path: tuple[str, ...]) -> Iterator[object]:
-    """Return every value that `path` leads to."""
-    if not path:
-        yield value
-    elif isinstance(value, list | tuple):
-        if len(path) == 1:
-            yield from value
-        else:
-            for item in value:
-                yield from _reach(item, path[1:])
-    elif isinstance(value, dict) and path[0] in value:
-        yield from _reach(value[path[0]], path[1:])
 
 
 def _open(value: Json) -> tuple[str, Any]:
@@ -248,3 +159,19 @@ def _open(value: Json) -> tuple[str, Any]:
     raise SchemaViolation(
         f"no message is {strict_json.shown(value)}, but an object of one member or a string"
     )
+
+
+def _body(message: Message, shape: Shape) -> dict[str, Json]:
+    """Return the members that `message` has a value for, or that are written without one."""
+    body: dict[str, Json] = {}
+    for member in shape.readers:
+        value = getattr(message, member)
+        if isinstance(value, bytes):
+            body[member] = list(value)
+        elif value is None:
+            if member in shape.nulls:
+                body[member] = None
+        elif value or member not in shape.lists:
+            body[member] = value
+    body |= message.rest
+    return body

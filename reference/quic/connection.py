@@ -1,16 +1,15 @@
 """QUIC adapter (spec/transport.md): what aioquic neither tells nor bounds.
 
-Rule of this file: every private name of aioquic that the reference uses is used here and nowhere else,
-and the self-test of endpoint.py exercises them before the first socket opens.
+Rule of this room: the private names of aioquic that the reference uses stay inside it, and the self-test
+exercises them before the first socket opens.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from aioquic import tls
-from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection, QuicConnectionState, stream_is_unidirectional
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -18,9 +17,11 @@ from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from reference.core.addresses import normalise_name
+from reference.core.errors import REASONS, CloseCode
 from reference.core.wire import FRAME_LIMIT
 from reference.quic.credentials import fingerprint_of
 from reference.quic.flow import RECEIVE_WINDOW, Window, discard
+from reference.quic.hello import AlertUnrecognizedName, watch
 
 _PACKET_OVERHEAD = 22  # of a DATAGRAM frame alone in a packet, the connection id apart
 _TURN_WINDOW = 2 * FRAME_LIMIT + 8  # a whole frame before aioquic would double it
@@ -44,30 +45,31 @@ class Connection(QuicConnection):
     turn: int | None = None  # the stream of the peer that is read now
 
     def __init__(
-        self, configuration: QuicConfiguration, datagrams: int, first_destination: bytes | None = None
+        self,
+        configuration: QuicConfiguration,
+        datagrams: int,
+        first_destination: bytes | None = None,
+        welcomes: Callable[[str | None], bool] = lambda _: True,
     ) -> None:
-        """Keep at most `datagrams` outgoing ones; a server needs the first destination id it saw."""
+        """Keep at most `datagrams` outgoing ones; a server needs the first destination id it saw.
+
+        It answers only a name that it `welcomes`; any other one ends in an alert (RACE-7).
+        """
         super().__init__(configuration=configuration, original_destination_connection_id=first_destination)
+        self._welcomes = welcomes
         self._datagrams_pending = deque(maxlen=datagrams)
         self._local_max_data = self._window = Window()
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
-        if self._is_client:
-            return
-        inner = tls.Context._server_handle_hello  # noqa: SLF001 - bound, it would be a circle
+        if not self._is_client:
+            watch(self, self._take_name)
 
-        def handle_hello(hello: Buffer, *rest: Buffer) -> None:
-            start = hello.tell()
-            name = tls.pull_client_hello(hello).server_name
-            hello.seek(start)
-            try:
-                self.sni, self.hello_seen = normalise_name(name), True
-            except ValueError as error:
-                raise tls.AlertIllegalParameter(str(error)) from error
-            inner(self.tls, hello, *rest)
-
-        self.tls._server_handle_hello = handle_hello  # type: ignore[method-assign,assignment] # noqa: SLF001
+    def _take_name(self, name: str | None) -> None:
+        self.sni = normalise_name(name)
+        if not self._welcomes(self.sni):
+            raise AlertUnrecognizedName(REASONS[CloseCode.NO_SUCH_SERVICE])
+        self.hello_seen = True
 
     def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
         stream = super()._get_or_create_stream(frame_type, stream_id)

@@ -63,8 +63,8 @@ class Credentials:
         return cls(certificate, private_key)
 
     @classmethod
-    def ephemeral(cls) -> Self:
-        """Return the credentials of a fresh random key."""
+    def fresh(cls) -> Self:
+        """Return the credentials of a fresh random key: for whoever is known by no key (a client)."""
         return cls.from_private_seed(secrets.token_bytes(_SEED_BYTES))
 
     @property

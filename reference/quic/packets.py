@@ -51,14 +51,14 @@ def first_destination(packet: bytes) -> bytes | None:
     return header.destination_cid if opens and len(header.destination_cid) >= ID_BYTES else None
 
 
-def as_reported(address: tuple[str, int], family: int) -> tuple[str, int]:
+def as_reported(address: tuple[str, int], family: int, *, six_only: bool = False) -> tuple[str, int]:
     """Return the host and port of an IP literal as a socket of `family` will report its packets.
 
     The stack compares hosts as texts. Raises ValueError for a host that is no IP literal or not
-    reachable through that family.
+    reachable through that family; an IPv6 socket reaches IPv4 unless it is `six_only`.
     """
     host, port = ipaddress.ip_address(address[0]), address[1]
-    mapped = family == socket.AF_INET6 and isinstance(host, ipaddress.IPv4Address)
+    mapped = family == socket.AF_INET6 and not six_only and isinstance(host, ipaddress.IPv4Address)
     text = f"::ffff:{host}" if mapped else str(host)
     try:
         return socket.inet_ntop(family, socket.inet_pton(family, text)), port

@@ -23,7 +23,7 @@ _ENDING = Ending(7, "self-test", by_peer=True)
 @cache
 def self_test() -> None:
     """Raise RuntimeError, naming the release of aioquic, if the adapter does not work with it."""
-    credentials = Credentials.ephemeral()
+    credentials = Credentials.fresh()
     try:
         for name, expected in (("Self-Test", "self-test"), (None, None)):
             _exchange(credentials, name, expected)

@@ -22,6 +22,8 @@ CHAPTERS_WITHOUT_SCHEMA: Mapping[str, str] = {
     "deployed": "compares; it owns no message",
     "errors": "its numbers and words travel in QUIC closes and in Hangup, whose schema is that of call",
     "phases": "its names are the x-since of every schema",
+    "privacy": "says what is removed from messages whose schemas are call and candidates",
+    "race": "what travels on a direct path is QUIC and media",
     "security": "argues about the other chapters",
     "transport": "QUIC's own layer; it has no message",
 }
@@ -35,16 +37,21 @@ CHAPTERS_WITHOUT_CORE: Mapping[str, str] = {
 CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "__init__": "the package",
     "addresses": "the text form of an address, from the chapter conventions and later candidates",
+    "calling": "what the client's telephone says, from the chapters call, candidates and race",
     "calls": "the half of the relay's machine that moves calls",
     "client": "the client's machine; one method a message, over several chapters",
     "effects": "what the machines return",
+    "gathering": "what a client asks before it advertises, from the chapters reflection and candidates",
     "line": "one call as the client's machine sees it",
     "messages": "the messages of all chapters",
+    "paths": "the two paths of a client's call, from the chapters race and agreement",
     "playout": "the client's buffer; nothing of it is seen from outside",
     "registry": "the table behind registration and call",
     "relay": "the relay's machine; one method a message, over several chapters",
     "rooms": "the table behind media",
+    "seat": "a client's place in the room, from the chapter media",
     "sessions": "the relay's memory of each connection, over several chapters",
+    "shapes": "the half of wire that knows what each phase knows of a message",
     "strict_json": "the half of wire that reads JSON",
     "telephone": "the half of the client's machine that moves its call",
     "timers": "deadlines for every machine",
@@ -63,6 +70,7 @@ CHAPTERS_WITHOUT_CHECKS: Mapping[str, str] = {
     "README": "has no requirement",
     "conventions": "has no requirement",
     "deployed": "has no requirement",
+    "race": "its rules are those of a client, and the suite judges relays",
 }
 PURE = frozenset(
     {

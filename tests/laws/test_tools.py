@@ -154,6 +154,15 @@ def test_the_gate_counts_what_failed(
     assert "1 passed, 0 failed" == capsys.readouterr().out.splitlines()[-1]
 
 
+def test_the_gate_counts_what_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step that skips is not failed, and the number of what it skipped is told."""
+    monkeypatch.setattr(gate, "STEPS", (gate.Step("lab", ("-c", "print('SKIPPED lab: no namespaces')")),))
+    assert 0 == gate.main([])
+    assert "ok, 1 SKIPPED" in capsys.readouterr().out
+
+
 def test_the_gate_knows_its_steps() -> None:
     """A step that does not exist is named with those that do."""
     with pytest.raises(SystemExit, match=r"no such step: nonsense \(there are: tests"):

@@ -72,6 +72,10 @@ class Recorder(Waiting):
         """Remember a session that is connected."""
         self._tell("connected", session, sni, address, fingerprint)
 
+    def moved(self, session: int, address: str) -> None:
+        """Remember that a peer has moved."""
+        self._tell("moved", session, address)
+
     def frame(self, session: int, payload: bytes) -> None:
         """Remember a frame."""
         self._tell("frame", session, payload)

@@ -938,7 +938,7 @@ def test_shutdown_closes_everything_with_one_reason() -> None:
 def test_the_same_seed_makes_the_same_certificate() -> None:
     """A certificate is a function of its seed, and its fingerprint has 95 characters."""
     again = type(CREDENTIALS).from_private_seed(bytes(range(32)))
-    other = type(CREDENTIALS).ephemeral()
+    other = type(CREDENTIALS).fresh()
     assert CREDENTIALS.certificate == again.certificate
     assert CREDENTIALS.fingerprint != other.fingerprint
     assert re.fullmatch(r"([0-9a-f]{2}:){31}[0-9a-f]{2}", CREDENTIALS.fingerprint)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from reference import opus
+from reference.core.media import Codec, Header
 from reference.talk import AudioPlan, Talk
 from tests.loopback.conftest import run
 
@@ -23,5 +27,37 @@ def test_a_second_start_does_nothing() -> None:
         before = len(spoken)
         talk._turn()
         assert (before, timer, []) == (len(spoken), talk._timer, failed)
+
+    run(scenario())
+
+
+def test_a_call_without_sound_needs_no_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends nothing and keeps nothing of what is heard loads no codec: the first time it takes long."""
+    loaded: list[str] = []
+    monkeypatch.setattr(opus, "library", loaded.append)
+
+    async def scenario() -> None:
+        spoken: list[bytes | None] = []
+        failed: list[str] = []
+        talk = Talk(AudioPlan(), spoken.append, failed.append)
+        talk.start()
+        talk.hear(Header(codec=Codec.OPUS_24K, sequence=1, timestamp=20).encode() + b"sound")
+        assert ([None], [], 1) == (spoken, failed, talk.playout.received)
+        talk.close()
+
+    run(scenario())
+    assert [] == loaded
+
+
+def test_a_talk_that_is_over_does_not_start() -> None:
+    """A call that ended before its first word opens nothing any more."""
+
+    async def scenario() -> None:
+        spoken: list[bytes | None] = []
+        talk = Talk(AudioPlan("mic"), spoken.append, lambda _: None)
+        talk.close()
+        talk.prepare()
+        talk.start()
+        assert ([], None, False) == (spoken, talk._timer, talk.ready)
 
     run(scenario())

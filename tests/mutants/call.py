@@ -52,17 +52,11 @@ def instead_of_refusing(holds: Callable[[str, DirectCallOffer, Calls], bool]) ->
     honest = Calls.direct_call_offer
 
     def offer(
-        self: Calls,
-        session: int,
-        sender: str,
-        state: Session,
-        message: DirectCallOffer,
-        now: float,
-        size: int,
+        self: Calls, session: int, sender: str, state: Session, message: DirectCallOffer, *others: Any
     ) -> list[Effect]:
         silent = holds(sender, message, self)
-        effects = honest(self, session, sender, state, message, now, size)
-        error = Send(session, Hangup(reason=HangupReason.ERROR))
+        effects = honest(self, session, sender, state, message, *others)
+        error = Send(session, Hangup(reason=HangupReason.ERROR, call_id=message.call_id))
         return [effect for effect in effects if not (silent and effect == error)]
 
     Calls.direct_call_offer = offer
@@ -168,16 +162,10 @@ def takes_over() -> None:
     honest = Calls.direct_call_offer
 
     def offer(
-        self: Calls,
-        session: int,
-        sender: str,
-        state: Session,
-        message: DirectCallOffer,
-        now: float,
-        size: int,
+        self: Calls, session: int, sender: str, state: Session, message: DirectCallOffer, *others: Any
     ) -> list[Effect]:
         live = self.registry.get(message.call_id) if taken(sender, message, self) else None
-        effects = honest(self, session, sender, state, message, now, size)
+        effects = honest(self, session, sender, state, message, *others)
         if live is not None:
             self.registry.remove(live)
             live.caller = sender
@@ -187,22 +175,14 @@ def takes_over() -> None:
     Calls.direct_call_offer = offer
 
 
-@breaks("CALL-14")
+@breaks("CALL-14", "CALL-43")
 def large_offers() -> None:
     """Takes offers of any size."""
-    honest = Calls.direct_call_offer
+    honest: Any = Calls.direct_call_offer
 
-    def offer(
-        self: Calls,
-        session: int,
-        sender: str,
-        state: Session,
-        message: DirectCallOffer,
-        now: float,
-        size: int,
-    ) -> list[Effect]:
-        del size
-        return honest(self, session, sender, state, message, now, 0)
+    def offer(self: Calls, *others: Any) -> list[Effect]:
+        effects: list[Effect] = honest(self, *others[:-1], 0)
+        return effects
 
     Calls.direct_call_offer = offer
 
@@ -274,8 +254,8 @@ def with_setup(change: Callable[[CallSetup, Call], CallSetup]) -> None:
     """Change every CallSetup."""
     honest = Call.spoken
 
-    def spoken(self: Call, says: Says, forwarded: Message | None, relay_addr: str) -> Message:
-        message = honest(self, says, forwarded, relay_addr)
+    def spoken(self: Call, says: Says, to: By, forwarded: Message | None, relay_addr: str) -> Message:
+        message = honest(self, says, to, forwarded, relay_addr)
         return change(message, self) if isinstance(message, CallSetup) else message
 
     Call.spoken = spoken
@@ -338,7 +318,7 @@ def replying(holds: Callable[[Calls, str, DirectCallAnswer], bool]) -> None:
     def answer(self: Calls, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
         session = self.presence.session(sender)
         if session is not None and holds(self, sender, message):
-            return [Send(session, Hangup(reason=HangupReason.ERROR))]
+            return [Send(session, Hangup(reason=HangupReason.ERROR, call_id=message.call_id))]
         return honest(self, sender, message, size)
 
     Calls.direct_call_answer = answer
@@ -389,14 +369,14 @@ def forwards_reject() -> None:
     rows(Event.REJECT, By.CALLEE, caller=(Says.ANSWER, Says.DECLINED))
 
 
-@breaks("CALL-30", "CALL-32", "CALL-TABLE", "WIRE-11", "WIRE-12")
+@breaks("CALL-30", "CALL-32", "CALL-TABLE", "WIRE-8", "WIRE-11", "WIRE-12")
 def hangup_stops_here() -> None:
     """Ends a call without telling the other party."""
     rows(Event.HANGUP, By.CALLER, callee=())
     rows(Event.HANGUP, By.CALLEE, caller=())
 
 
-@breaks("CALL-31", "CALL-TABLE")
+@breaks("CALL-31", "CALL-43", "CALL-TABLE")
 def hangup_echoes() -> None:
     """Sends Hangup{Normal} to the party that hung up or rejected, too."""
     rows(Event.HANGUP, By.CALLER, caller=(Says.NORMAL,))
@@ -426,7 +406,7 @@ def anybody_hangs_up() -> None:
     honest = Calls.hangup
 
     def hangup(self: Calls, sender: str, message: Hangup, size: int) -> list[Effect]:
-        call = self.registry.get(str(message.rest.get("call_id", "")))
+        call = self.registry.get(message.call_id or str(message.rest.get("call_id", "")))
         if call is not None and call.side(sender) is None:
             return self.move(call, Event.HANGUP, By.CALLER, message)
         return honest(self, sender, message, size)
@@ -461,3 +441,68 @@ def believes_the_body() -> None:
         return (fingerprint(message.identity_pub) if message.identity_pub else sender), size
 
     answering(change)
+
+
+@breaks("CALL-42")
+def any_number_on_the_way() -> None:
+    """Sets no limit to the offers that are still on their way to somebody."""
+    honest = Calls._say
+
+    def say(self: Calls, session: int, call: Call, says: Says, to: By, forwarded: Message | None) -> Send:
+        effect = honest(self, session, call, says, to, forwarded)
+        self.waiting.clear()
+        return effect
+
+    Calls._say = say
+
+
+@breaks("CALL-43")
+def names_no_call() -> None:
+    """Names no call in the Hangups that it sends, and adds none to those that it forwards."""
+    honest_spoken, honest_offer = Call.spoken, Calls.direct_call_offer
+
+    def spoken(self: Call, says: Says, to: By, forwarded: Message | None, relay_addr: str) -> Message:
+        message = honest_spoken(self, says, to, forwarded, relay_addr)
+        named = isinstance(forwarded, Hangup) and forwarded.call_id is not None
+        return replace(message, call_id=None) if isinstance(message, Hangup) and not named else message
+
+    def offer(self: Calls, *arguments: Any) -> list[Effect]:
+        return [
+            Send(effect.session, replace(effect.message, call_id=None), effect.receipt)
+            if isinstance(effect, Send) and isinstance(effect.message, Hangup)
+            else effect
+            for effect in honest_offer(self, *arguments)
+        ]
+
+    Call.spoken = spoken
+    Calls.direct_call_offer = offer
+
+
+def forgetting_the_name(holds: Callable[[Calls, str, str], bool]) -> None:
+    """Take a Hangup for one without a call_id when this holds of its sender and its call_id."""
+    honest = Calls.hangup
+
+    def hangup(self: Calls, sender: str, message: Hangup, size: int) -> list[Effect]:
+        if message.call_id is not None and holds(self, sender, message.call_id):
+            return honest(self, sender, replace(message, call_id=None), size)
+        return honest(self, sender, message, size)
+
+    Calls.hangup = hangup
+
+
+def is_party(calls: Calls, sender: str, call_id: str) -> bool:
+    """Tell whether somebody is a party of the live call of this call_id."""
+    call = calls.registry.get(call_id)
+    return call is not None and call.side(sender) is not None
+
+
+@breaks("CALL-44")
+def ends_the_others_too() -> None:
+    """Ends every call of a party that hangs up on one."""
+    forgetting_the_name(is_party)
+
+
+@breaks("CALL-45")
+def ends_something() -> None:
+    """Ends every call of a client whose Hangup names none of them."""
+    forgetting_the_name(lambda calls, sender, call_id: not is_party(calls, sender, call_id))

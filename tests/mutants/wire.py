@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from reference import switch
-from reference.core import calls, wire
+from reference.core import calls, shapes, strict_json, wire
 from reference.core.errors import (
     BadFrame,
     CloseCode,
@@ -17,6 +18,7 @@ from reference.core.errors import (
     UnknownMessage,
 )
 from reference.core.messages import DirectCallOffer, RegisterPresenceAck
+from reference.core.phases import NEWEST
 from tests.mutants import breaks
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def lenient_json() -> None:
     wire.strict_json.parse = parse
 
 
-@breaks("WIRE-5")
+@breaks("WIRE-5", "WIRE-14")
 def no_schema() -> None:
     """Acts on messages that break their schema, as far as it can make sense of them."""
 
@@ -97,7 +99,7 @@ def no_schema() -> None:
         if not isinstance(body, dict):
             raise SchemaViolation("no object")
 
-    wire._Shape.check = check
+    shapes.Shape.check = check
     honest = wire.decode
 
     def decode(payload: bytes, phase: Phase) -> Message:
@@ -159,10 +161,10 @@ def no_null() -> None:
 
 @breaks("WIRE-9")
 def minds_order() -> None:
-    """Ignores messages whose members are not in the order of the schema."""
+    """Ignores messages whose required members are not in the order of the schema."""
 
     def change(message: Message, payload: bytes) -> Message:
-        order = [name for name in type(message).__dataclass_fields__ if name != "rest"]
+        order = [one.name for one in fields(message) if {one.default, one.default_factory} == {MISSING}]
         came = [name for name in body_of(payload) if name in order]
         if came != sorted(came, key=order.index):
             raise SchemaViolation("the order of the members")
@@ -179,7 +181,7 @@ def says_null() -> None:
     def encode(message: Message, phase: Phase) -> bytes:
         payload = honest(message, phase)
         if isinstance(message, RegisterPresenceAck) and message.error is None:
-            return payload.replace(b"true}", b'true,"error":null}')
+            return payload.replace(b":true", b':true,"error":null', 1)
         return payload
 
     wire.encode = encode
@@ -219,16 +221,69 @@ def numbers_are_doubles() -> None:
     wire.decode = decode
 
 
+LISTS = frozenset({"caller_local_addrs", "callee_local_addrs"})
+
+
+@breaks("WIRE-13")
+def no_empty_list() -> None:
+    """Ignores a message in which a list of candidates is empty."""
+
+    def change(message: Message, payload: bytes) -> Message:
+        if any(body_of(payload).get(name) == [] for name in LISTS):
+            raise SchemaViolation("an empty list")
+        return message
+
+    after_decode(change)
+
+
+def reading(change: Callable[[Any], Any]) -> None:
+    """Change the JSON of every payload before its shape is looked at."""
+    honest = strict_json.parse
+    strict_json.parse = lambda payload: change(honest(payload))
+
+
+@breaks("WIRE-14")
+def null_is_a_list() -> None:
+    """Takes null for a list of candidates that is absent."""
+
+    def change(value: Any) -> Any:
+        if not isinstance(value, dict) or len(value) != 1:
+            return value
+        ((name, body),) = value.items()
+        if not isinstance(body, dict):
+            return value
+        return {name: {key: one for key, one in body.items() if key not in LISTS or one is not None}}
+
+    reading(change)
+
+
+@breaks("WIRE-15")
+def null_is_no_member() -> None:
+    """Takes null, and an object without members, for the body of a message that has none."""
+
+    def change(value: Any) -> Any:
+        return "Reflect" if value in ({"Reflect": None}, {"Reflect": {}}) else value
+
+    reading(change)
+
+
 @breaks("PHASE-1")
-def answers_reflect() -> None:
-    """Answers Reflect, which exists since phase 1."""
+def ahead_of_its_time() -> None:
+    """Handles the messages of phases later than its own."""
     honest = switch.Switch.frame
 
     def frame(self: switch.Switch, number: int, payload: bytes) -> None:
-        if payload.strip() == b'"Reflect"' and self.core.presence.registrant(number):
-            self.endpoint.send(number, b'{"ReflectResponse":{"observed_addr":"192.0.2.1:1"}}')
-            return
-        honest(self, number, payload)
+        own = self.phase
+        try:
+            wire.decode(payload, own)
+        except UnknownMessage:
+            self.phase = NEWEST
+        except (Malformed, SchemaViolation):
+            pass
+        try:
+            honest(self, number, payload)
+        finally:
+            self.phase = own
 
     switch.Switch.frame = frame
 
@@ -252,3 +307,29 @@ def drops_later_members() -> None:
         return honest(self, number, sender, state, message, *rest)
 
     calls.Calls.direct_call_offer = offer
+
+
+@breaks("PHASE-3")
+def wants_host_candidates() -> None:
+    """Ignores offers and answers with a reflexive candidate and no list of others, as of phases 3 to 5."""
+
+    def change(message: Message, payload: bytes) -> Message:
+        came = body_of(payload).keys()
+        for side in ("caller", "callee"):
+            if f"{side}_reflexive_addr" in came and f"{side}_local_addrs" not in came:
+                raise SchemaViolation("no host candidates")
+        return message
+
+    after_decode(change)
+
+
+@breaks("PHASE-4")
+def speaks_of_later_things() -> None:
+    """Writes the members of later phases than its own."""
+    honest = wire.encode
+
+    def encode(message: Message, phase: Phase) -> bytes:
+        later = set(message.rest) & set(type(message).__dataclass_fields__)
+        return honest(message, phase if later else NEWEST)
+
+    wire.encode = encode

@@ -11,11 +11,14 @@ from pathlib import Path
 from reference import identity
 from reference.core.addresses import parse_address
 from reference.probe import round_trips
+from tools.demo import loopback
 from tools.processes import GUARD, Process, Troupe
 
 QUICK = ("--idle-timeout", 1.5, "--keep-alive", 0.3, "--metrics", "127.0.0.1:0")
 """A relay that notices within 1.5 s that somebody is gone, and tells what its tables hold."""
-TONE = ("--send", "tone")
+TONE = ("--send", "tone", "--interface", loopback())
+"""A client that may advertise only the loopback interface advertises no host candidate."""
+THROUGH_THE_RELAY = ("--path", "relay")
 TRUSTED = (*TONE, "--answer", "trusted")
 
 

@@ -12,8 +12,19 @@ from pathlib import Path
 import pytest
 
 from reference.core.addresses import parse_address
-from tests.processes.conftest import QUICK, TONE, TRUSTED, becomes, forwarded, fresh, named, pinged, tables
-from tools.demo import Flow, call_through_the_relay
+from tests.processes.conftest import (
+    QUICK,
+    THROUGH_THE_RELAY,
+    TONE,
+    TRUSTED,
+    becomes,
+    forwarded,
+    fresh,
+    named,
+    pinged,
+    tables,
+)
+from tools.demo import CALLS, Flow, Taken, carried
 from tools.processes import GUARD, Process, Troupe, troupe
 
 
@@ -46,26 +57,35 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         yield Company(cast)
 
 
-def test_the_demo_is_true(tmp_path: Path) -> None:
-    """The demo's call ends well on all sides, every packet arrives and both recordings match."""
+@pytest.mark.parametrize("path", ["direct", "relay"])
+def test_the_demo_is_true(tmp_path: Path, path: str) -> None:
+    """A call of the demo takes the path it should; every packet arrives and the recordings match."""
     with troupe(tmp_path) as cast:
-        scene = call_through_the_relay(cast, lambda _: None)
+        scene = CALLS[path](cast, lambda _: None)
+    assert [path, path] == [one.path for one in scene.paths]
     assert [] == scene.faults
     assert [] == [fault for one in scene.flows for fault in one.faults()]
     assert {"caller", "relay", "callee"} == {who for _, who, _ in scene.moments}
 
 
 def test_the_demo_can_fail() -> None:
-    """Nothing sent, a packet that did not arrive and another recording are each a sentence."""
+    """Nothing sent, a lost packet, another recording, another path, an idle relay: each is a sentence."""
     assert ["a: 0 of 0 packets arrived, 0 were lost"] == list(Flow("a", 0, 0, 0, 0.9).faults())
     assert ["a: 1 of 2 packets arrived, 1 were lost"] == list(Flow("a", 2, 1, 1, 0.9).faults())
     assert ["a: the recording is not what was said: 0.899 of 0.9"] == list(Flow("a", 2, 2, 0, 0.899).faults())
+    assert [
+        "b: the call took the path relay (1:1), not direct",
+        "b: the first media was heard by relay, not direct",
+    ] == (list(Taken("b", "relay", "1:1", "relay", 0.1).faults("direct")))
+    counted: dict[str, object] = {"event": "stopped", "datagrams_forwarded_total": 0.0}
+    assert ["the relay forwarded [0] packets, not 500"] == list(carried([counted], 500))
+    assert ["the relay forwarded an unknown number of packets, not 500"] == list(carried([], 500))
 
 
 def test_garbage_does_not_touch_a_call(company: Company) -> None:
     """While packets of any content fall on the relay's port, a call goes on until ctrl-C hangs it up."""
     before = len(company.callee.events())
-    caller = company.call("patient", talks=len(calls_of(company)) + 1)
+    caller = company.call("patient", *THROUGH_THE_RELAY, talks=len(calls_of(company)) + 1)
     throw_garbage(parse_address(company.address))
     assert 0 == pinged(company.relay)
     since, until = forwarded(company.relay), time.monotonic() + GUARD
@@ -104,7 +124,7 @@ def throw_garbage(address: tuple[str, int]) -> None:
 def test_a_killed_caller(company: Company) -> None:
     """When the caller is killed, the callee is told, and the relay holds nothing of the call any more."""
     calls = len(calls_of(company)) + 1
-    caller = company.call("victim", talks=calls)
+    caller = company.call("victim", *THROUGH_THE_RELAY, talks=calls)
     during = tables(company.relay)
     assert {"calls": 1, "rooms": 1} == {name: during[name] for name in ("calls", "rooms")}
     caller.send(signal.SIGKILL)

@@ -132,6 +132,8 @@ def test_an_interrupted_run_keeps_its_results(
         ("--target", "exec:'"),
         ("--target", "ref:", "--only", "CALL-none"),
         ("--target", "ref:", "--phase", "4"),
+        ("--target", "ref:", "--phase", "8"),
+        ("--target", "ref:", "--phase", "0", "--only", "REFL"),
         ("--target", "ref:", "--role", "client"),
         ("--target", "ref:", "--timers", "lunch=3"),
         ("--target", "ref:", "--known-failures", "nowhere.toml"),
@@ -200,6 +202,20 @@ def test_explain_says_what_is_sent(
     assert Exit.PASSED == status
     assert "A relay MUST NOT send CallRinging before" in said.out
     assert "grants no stream" in said.out
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [("PRIV-7", "Six calls run"), ("REFL-3", "another port"), ("PHASE-4", "older phase"), ("RACE-1", "")],
+)
+def test_explain_knows_the_younger_chapters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rule: str, words: str
+) -> None:
+    """A rule since any phase is explained, with its phase, and with its check if it is one of a relay."""
+    status, said = here(monkeypatch, capsys, "explain", rule)
+    assert Exit.PASSED == status
+    assert "since " in said.out
+    assert words in said.out
 
 
 def test_list_is_for_machines_too(

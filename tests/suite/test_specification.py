@@ -75,5 +75,24 @@ def test_the_table_of_a_call_is_read() -> None:
 def test_codes_and_reasons_are_read() -> None:
     """The tables of errors.md give codes by name, and the reasons in order."""
     assert spec.close_codes()["REPLACED"] == 2
-    assert sorted(spec.close_codes().values()) == list(range(13))
+    assert spec.close_codes()["NOT_SELECTED"] == 13
+    assert sorted(spec.close_codes().values()) == list(range(14))
     assert spec.reasons() == ("Normal", "Busy", "Declined", "Timeout", "Error")
+
+
+def test_what_is_younger_than_a_phase_is_known() -> None:
+    """Messages stand alone, members with their message; the newest phase has nothing younger."""
+    oldest = spec.younger("0")
+    assert {("Reflect", ""), ("MediaPathReport", ""), ("Hangup", "call_id")} <= oldest
+    assert ("MediaPathReport", "call_id") not in oldest
+    assert ("Hangup", "reason") not in oldest
+    assert {("RegisterPresenceAck", "relay_build")} == {
+        one for one in spec.younger("6") if one[0] == "RegisterPresenceAck"
+    }
+    assert frozenset() == spec.younger(spec.NEWEST)
+
+
+def test_phases_are_compared_by_their_age() -> None:
+    """What exists since 5.5 exists in 6 and not in 5; federation is no phase that is judged."""
+    assert (True, False, True) == (spec.exists("5.5", "6"), spec.exists("5.5", "5"), spec.exists("0", "0"))
+    assert ("0", "1", "2", "3", "3.5", "5", "5.5", "6", "7") == spec.REACHED

@@ -430,7 +430,9 @@ def test_microphone_gives_the_newest_frames() -> None:
     microphone = Microphone()
     stream: Any = microphone._stream
     expected = {"samplerate": 48_000, "blocksize": 960, "channels": 1, "dtype": "int16"}
-    assert (expected, "started") == (stream.form, stream.state)
+    assert (expected, "open") == (stream.form, stream.state)
+    microphone.start()
+    assert "started" == stream.state
     assert SILENCE == next(iter(microphone))
     for number in range(12):
         stream.callback(memoryview(bytes([number]) * FRAME_BYTES), 960, None, None)

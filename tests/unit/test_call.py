@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from reference.core.call import HANGUPS, LIVE, TRANSITIONS, By, Call, Event, Row, Says, State, room_name
 from reference.core.errors import HangupReason, Misuse
-from reference.core.messages import AcceptMode, CallRinging, CallSetup, DirectCallAnswer, Hangup, Message
+from reference.core.messages import (
+    AcceptMode,
+    CallRinging,
+    CallSetup,
+    DirectCallAnswer,
+    Hangup,
+    MediaPathReport,
+    Message,
+)
+from reference.core.privacy import Advertised
 from tests.world import RELAY, identity, offer
 from tools.chapters import table
 
 ALICE, BOB, CAROL = (identity(name) for name in ("alice", "bob", "carol"))
 OFFER = offer(ALICE, BOB, "c1")
 ANSWER = DirectCallAnswer(call_id="c1", accept_mode=AcceptMode.ACCEPT_GENERIC)
+TRUSTED = DirectCallAnswer(
+    call_id="c1",
+    accept_mode=AcceptMode.ACCEPT_TRUSTED,
+    callee_reflexive_addr="198.51.100.9:4433",
+    callee_local_addrs=("192.168.1.3:5000", "no address"),
+)
+HANGUP = Hangup(reason=HangupReason.BUSY, rest={"note": 1})
+REPORT = MediaPathReport(call_id="c1", direct_ok=True, race_winner="Direct")
+FORWARDED: dict[Says, Message] = {Says.HANGUP: HANGUP, Says.REPORT: REPORT}
 ROWS = {
     (start, event, by): to for start, event, by, to, *_ in table("call", "from", "event", "by", "to").rows
 }
@@ -72,31 +91,55 @@ def test_a_side_is_told_by_its_fingerprint() -> None:
         (Says.OFFER, OFFER),
         (Says.RINGING, CallRinging(call_id="c1")),
         (Says.ANSWER, ANSWER),
-        (Says.HANGUP, ANSWER),
+        (Says.HANGUP, Hangup(reason=HangupReason.BUSY, call_id="c1", rest={"note": 1})),
+        (Says.REPORT, REPORT),
         (Says.SETUP, CallSetup(call_id="c1", room="call-c1", relay_addr=RELAY)),
-        (Says.DECLINED, Hangup(reason=HangupReason.DECLINED)),
-        (Says.TIMEOUT, Hangup(reason=HangupReason.TIMEOUT)),
-        (Says.NORMAL, Hangup(reason=HangupReason.NORMAL)),
-        (Says.ERROR, Hangup(reason=HangupReason.ERROR)),
+        (Says.DECLINED, Hangup(reason=HangupReason.DECLINED, call_id="c1")),
+        (Says.TIMEOUT, Hangup(reason=HangupReason.TIMEOUT, call_id="c1")),
+        (Says.NORMAL, Hangup(reason=HangupReason.NORMAL, call_id="c1")),
+        (Says.ERROR, Hangup(reason=HangupReason.ERROR, call_id="c1")),
     ],
 )
 def test_a_word_of_the_table_is_a_message(says: Says, expected: object) -> None:
     """Each word stands for one message; a forwarded one is the message that moved the call."""
-    assert expected == call().spoken(says, ANSWER, RELAY)
+    assert {By.CALLER: expected, By.CALLEE: expected} == {
+        to: call().spoken(says, to, FORWARDED.get(says, ANSWER), RELAY) for to in (By.CALLER, By.CALLEE)
+    }
+
+
+def test_each_setup_names_the_other_party() -> None:
+    """A trusted call hands each party the candidates of the other one, in their order (CAND-1 to CAND-6)."""
+    one = call(State.RINGING)
+    one.advertised = Advertised("192.0.2.1:4433", ("192.168.1.2:4433", "192.168.1.2:4433"))
+    setup = CallSetup(call_id="c1", room="call-c1", relay_addr=RELAY)
+    callee, caller = (one.spoken(Says.SETUP, to, TRUSTED, RELAY) for to in (By.CALLEE, By.CALLER))
+    assert callee == replace(
+        setup, peer_direct_addr="192.0.2.1:4433", peer_local_addrs=("192.168.1.2:4433", "192.168.1.2:4433")
+    )
+    assert caller == replace(
+        setup, peer_direct_addr="198.51.100.9:4433", peer_local_addrs=("192.168.1.3:5000", "no address")
+    )
+
+
+def test_a_hangup_that_names_its_call_is_forwarded_as_it_is() -> None:
+    """What a party wrote about this call stays, and only a missing call_id is filled in (CALL-43)."""
+    named = Hangup(reason=HangupReason.NORMAL, call_id="c1", rest={"note": 1})
+    assert named == call(State.ACTIVE).spoken(Says.HANGUP, By.CALLEE, named, RELAY)
 
 
 def test_every_word_has_a_message() -> None:
     """No word of the table is left without a meaning, and the made Hangups have their reasons in them."""
     for says in Says:
-        assert isinstance(call().spoken(says, ANSWER, RELAY), get_args(Message))
+        spoken = call().spoken(says, By.CALLER, FORWARDED.get(says, ANSWER), RELAY)
+        assert isinstance(spoken, get_args(Message))
     assert {f"Hangup{{{reason}}}" for reason in HANGUPS.values()} == {str(says) for says in HANGUPS}
 
 
-@pytest.mark.parametrize("says", [Says.ANSWER, Says.HANGUP])
+@pytest.mark.parametrize("says", [Says.ANSWER, Says.SETUP, Says.HANGUP, Says.REPORT])
 def test_nothing_cannot_be_forwarded(says: Says) -> None:
     """To forward without a message is a mistake of the caller of the function."""
     with pytest.raises(Misuse, match="nothing to forward"):
-        call().spoken(says, None, RELAY)
+        call().spoken(says, By.CALLER, None, RELAY)
 
 
 def test_calls_of_one_call_id_are_not_equal() -> None:

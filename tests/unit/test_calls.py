@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from reference.core.call import LIVE, By, Call, Event, State
 from reference.core.calls import Calls, Receipt
 from reference.core.errors import HangupReason
-from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup
+from reference.core.messages import AcceptMode, CallSetup, DirectCallAnswer, Hangup, MediaPathReport, Message
+from reference.core.phases import NEWEST
+from reference.core.privacy import NOTHING
 from reference.core.sessions import SMALL_MESSAGE, Limits
 from tests.world import Puppet, World, identity, nothing_is_left, offer
 from tools.chapters import table
@@ -24,9 +27,16 @@ WRITTEN = {
 }
 ACCEPT = DirectCallAnswer(call_id=CALL_ID, accept_mode=AcceptMode.ACCEPT_TRUSTED)
 REJECT = DirectCallAnswer(call_id=CALL_ID, accept_mode=AcceptMode.REJECT)
+REPORT = MediaPathReport(call_id=CALL_ID, direct_ok=True, race_winner="Direct")
 HANGUP = Hangup(reason=HangupReason.BUSY)
 """A reason that the relay itself does not use once a call is live."""
 
+SAID: dict[Event, Message] = {
+    Event.ACCEPT: ACCEPT,
+    Event.REJECT: REJECT,
+    Event.HANGUP: HANGUP,
+    Event.REPORT: REPORT,
+}
 PADDING = {"padding": "x" * SMALL_MESSAGE}
 TIMEOUT = 60.0
 
@@ -36,7 +46,7 @@ class Stage:
 
     def __init__(self, state: State | None, limits: Limits | None = None) -> None:
         """Bring the call to a state."""
-        self.world = World(limits=limits)
+        self.world = World(limits=limits, phase=NEWEST)
         self.parties = {name: self.world.puppet(name) for name in (By.CALLER, By.CALLEE, THIRD)}
         self.caller, self.callee, self.third = self.parties.values()
         self.offer = offer(self.caller.identity, self.callee.identity, CALL_ID)
@@ -80,30 +90,29 @@ class Stage:
 
     def perform(self, event: Event, party: Puppet | None) -> None:
         """Do what an event is."""
-        relay, world = self.world.relay, self.world
         if party is None:
-            match event:
-                case Event.FLUSHED:
-                    world.relay_does(relay.flushed(self.receipt()))
-                case Event.TIMEOUT:
-                    world.advance(TIMEOUT)
-                case Event.SHUTDOWN:
-                    world.relay_does(relay.shutdown())
-            return
+            self.pass_by(event)
+        elif event is Event.LOSS:
+            party.leaves()
+        elif event is Event.REGISTRATION:
+            again = self.world.puppet(party.name, registered=False)
+            again.link.granted = False
+            again.says(party.link.sent[0])  # type: ignore[arg-type]
+        else:
+            target = self.caller if party is self.callee else self.callee
+            placed = offer(party.identity, target.identity, CALL_ID)
+            party.says({Event.OFFER: placed, **SAID}[event])
+
+    def pass_by(self, event: Event) -> None:
+        """Do what happens without a party."""
+        relay, world = self.world.relay, self.world
         match event:
-            case Event.OFFER:
-                target = self.caller if party is self.callee else self.callee
-                party.says(offer(party.identity, target.identity, CALL_ID))
-            case Event.ACCEPT | Event.REJECT:
-                party.says(ACCEPT if event is Event.ACCEPT else REJECT)
-            case Event.HANGUP:
-                party.says(HANGUP)
-            case Event.LOSS:
-                party.leaves()
-            case Event.REGISTRATION:
-                again = world.puppet(party.name, registered=False)
-                again.link.granted = False
-                again.says(party.link.sent[0])  # type: ignore[arg-type]
+            case Event.FLUSHED:
+                world.relay_does(relay.flushed(self.receipt()))
+            case Event.TIMEOUT:
+                world.advance(TIMEOUT)
+            case Event.SHUTDOWN:
+                world.relay_does(relay.shutdown())
 
 
 def cells() -> Iterator[tuple[State | None, Event, str]]:
@@ -273,13 +282,131 @@ def test_a_large_hangup_is_ignored() -> None:
 
 
 def test_a_hangup_ends_every_call_of_its_sender() -> None:
-    """A Hangup of phase 0 names no call and means all of its sender, and none of others (CALL-32)."""
+    """A Hangup that names no call means all of its sender, and none of others (CALL-32)."""
     stage = Stage(State.RINGING)
     stage.third.says(offer(stage.third.identity, stage.callee.identity, "c2"))
     stage.third.says(offer(stage.third.identity, stage.caller.identity, "c3"))
     told = stage.play(Event.HANGUP, By.CALLEE)
     assert {By.CALLER: ["Hangup{Busy}"], By.CALLEE: [], THIRD: ["Hangup{Busy}"]} == told
     assert ["c3"] == [call.call_id for call in stage.calls.registry]
+
+
+def test_every_hangup_names_its_call() -> None:
+    """A Hangup that means two calls arrives with the call_id of each, a refusal with its own (CALL-43)."""
+    stage = Stage(State.RINGING)
+    stage.third.says(offer(stage.third.identity, stage.callee.identity, "c2"))
+    stage.third.says(offer(stage.third.identity, stage.callee.identity, CALL_ID))
+    stage.callee.says(HANGUP)
+    hangups = [
+        (name, one.reason, one.call_id)
+        for name, party in stage.parties.items()
+        for one in party.messages
+        if isinstance(one, Hangup)
+    ]
+    assert [
+        (By.CALLER, HangupReason.BUSY, CALL_ID),
+        (THIRD, HangupReason.ERROR, CALL_ID),
+        (THIRD, HangupReason.BUSY, "c2"),
+    ] == hangups
+
+
+@pytest.mark.parametrize("event", [Event.REJECT, Event.LOSS, Event.TIMEOUT, Event.SHUTDOWN])
+def test_every_hangup_of_the_relay_names_its_call(event: Event) -> None:
+    """However a call ends, the Hangup that the caller receives has its call_id (CALL-43)."""
+    stage = Stage(State.RINGING)
+    stage.perform(event, None if event in BY_RELAY else stage.callee)
+    assert [CALL_ID] == [one.call_id for one in stage.caller.messages if isinstance(one, Hangup)]
+
+
+def test_a_hangup_ends_the_call_that_it_names() -> None:
+    """Another call of its sender goes on (CALL-44)."""
+    stage = Stage(State.RINGING)
+    stage.third.says(offer(stage.third.identity, stage.callee.identity, "c2"))
+    stage.third.hears()
+    stage.callee.says(Hangup(reason=HangupReason.NORMAL, call_id=CALL_ID))
+    assert (["CallRinging", "Hangup{Normal}"], []) == (stage.caller.hears(), stage.third.hears())
+    assert ["c2"] == [call.call_id for call in stage.calls.registry]
+
+
+@pytest.mark.parametrize(("sender", "named"), [(By.CALLER, "c9"), (THIRD, CALL_ID)])
+def test_a_hangup_of_no_call_of_its_sender_is_ignored(sender: str, named: str) -> None:
+    """A Hangup for a call that is over, has never been or is of others ends nothing (CALL-33, CALL-45)."""
+    stage = Stage(State.ACTIVE)
+    mark = len(stage.world.journal)
+    stage.parties[sender].says(Hangup(reason=HangupReason.NORMAL, call_id=named))
+    assert [] == [line for line in stage.world.journal[mark:] if "<-" in line]
+    assert State.ACTIVE is stage.state
+
+
+def test_a_large_report_is_ignored() -> None:
+    """A report of more than 16,384 bytes reaches nobody, and the largest one arrives (AGREE-4)."""
+    stage = Stage(State.ACTIVE)
+    stage.callee.hears()
+    fingerprint = stage.caller.fingerprint
+    assert 1 == len(stage.calls.media_path_report(fingerprint, REPORT, SMALL_MESSAGE))
+    stage.caller.says(MediaPathReport(call_id=CALL_ID, direct_ok=True, rest=PADDING))
+    assert [] == stage.callee.hears()
+
+
+@pytest.mark.parametrize("state", [None, State.PENDING, State.RINGING, State.ENDED])
+def test_a_report_of_no_active_call_is_ignored(state: State | None) -> None:
+    """Before the answer and after the end a report reaches nobody (AGREE-3)."""
+    stage = Stage(state)
+    assert {name: [] for name in stage.parties} == stage.play(Event.REPORT, By.CALLER)
+
+
+def test_a_report_arrives_as_it_was_sent() -> None:
+    """Unknown members come with it, and it goes to the other party's newest connection (AGREE-1)."""
+    stage = Stage(State.ACTIVE)
+    again = stage.world.puppet(By.CALLEE)
+    report = MediaPathReport(call_id=CALL_ID, direct_ok=False, race_winner="", rest={"tried": [1, None]})
+    stage.caller.says(report)
+    assert [report] == again.messages
+    again.says(report)
+    assert report == stage.caller.messages[-1]
+
+
+def test_the_candidates_of_a_call_outlive_its_connections() -> None:
+    """Both parties register again while it rings, and each is told the other's candidates all the same."""
+    stage = Stage(None)
+    advertised = offer(
+        stage.caller.identity,
+        stage.callee.identity,
+        CALL_ID,
+        caller_reflexive_addr="192.0.2.1:4433",
+        caller_local_addrs=("192.168.1.2:4433",),
+    )
+    stage.caller.says(advertised)
+    caller, callee = (stage.world.puppet(name, registered=False) for name in (By.CALLER, By.CALLEE))
+    for again, older in ((caller, stage.caller), (callee, stage.callee)):
+        again.says(older.link.sent[0])  # type: ignore[arg-type]
+    assert [stage.offer] == callee.messages[1:]
+    callee.says(replace(ACCEPT, callee_reflexive_addr="198.51.100.9:4433"))
+    told = [
+        (one.peer_direct_addr, one.peer_local_addrs)
+        for one in (callee.messages[-1], caller.messages[-1])
+        if isinstance(one, CallSetup)
+    ]
+    assert [("192.0.2.1:4433", ("192.168.1.2:4433",)), ("198.51.100.9:4433", ())] == told
+
+
+def test_a_repeated_offer_changes_no_candidates() -> None:
+    """The candidates are those of the offer that placed the call, whatever is repeated later."""
+    stage = Stage(None)
+    for address in ("192.0.2.1:4433", "192.0.2.2:4433"):
+        stage.caller.says(replace(stage.offer, caller_reflexive_addr=address))
+    stage.callee.says(ACCEPT)
+    assert "192.0.2.1:4433" == getattr(stage.callee.messages[-1], "peer_direct_addr", None)
+
+
+def test_an_answered_call_keeps_no_candidates() -> None:
+    """Once both have been told, the relay forgets what it was told for the call."""
+    stage = Stage(None)
+    stage.caller.says(replace(stage.offer, caller_reflexive_addr="192.0.2.1:4433"))
+    live = stage.calls.registry.get(CALL_ID)
+    stage.callee.says(ACCEPT)
+    assert live is not None
+    assert (None, NOTHING) == (live.offer, live.advertised)
 
 
 def test_a_late_receipt_moves_nothing() -> None:

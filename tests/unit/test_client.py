@@ -7,8 +7,19 @@ import pytest
 from reference.core.client import BACK_OFF, FINAL, JITTER, ClientCore
 from reference.core.effects import Close, Dial, Effect, Send, Tell
 from reference.core.errors import CloseCode, HangupReason
-from reference.core.line import Account, Answer, Leg
-from reference.core.messages import Hangup, Ping, Pong, RegisterPresenceAck
+from reference.core.line import FIRST_DIRECT, Account, Answer, Leg
+from reference.core.messages import (
+    AcceptMode,
+    CallSetup,
+    DirectCallAnswer,
+    Hangup,
+    MediaPathReport,
+    Ping,
+    Pong,
+    ReflectResponse,
+    RegisterPresenceAck,
+)
+from reference.core.phases import NEWEST
 from reference.core.registration import Policy
 from tests.world import KEY, RELAY, World, entropy, identity, registration
 
@@ -25,7 +36,7 @@ def online(jitter: float = 0.0) -> ClientCore:
     """Return a client that is registered."""
     core = fresh(jitter)
     core.start(0.0)
-    core.connected(Leg.SIGNAL, KEY)
+    core.connected(Leg.SIGNAL, KEY, 0.0)
     core.receive(Leg.SIGNAL, ACK, 0.0)
     return core
 
@@ -40,7 +51,7 @@ def test_a_client_registers() -> None:
     core = fresh()
     assert [Dial(Leg.SIGNAL, RELAY, "_signal")] == core.start(0.0)
     assert 5.0 == core.deadline()
-    assert [Send(Leg.SIGNAL, registration(ALICE))] == core.connected(Leg.SIGNAL, KEY)
+    assert [Send(Leg.SIGNAL, registration(ALICE))] == core.connected(Leg.SIGNAL, KEY, 0.0)
     assert [Tell("registered", {"fingerprint": ALICE.fingerprint})] == core.receive(Leg.SIGNAL, ACK, 0.1)
     assert [] == core.receive(Leg.SIGNAL, ACK, 0.2)
     assert (True, None) == (core.online, core.deadline())
@@ -76,12 +87,12 @@ def test_nothing_is_said_offline() -> None:
     """A client that is not registered places no call, pings nobody and ends nothing."""
     core = fresh()
     core.start(0.0)
-    core.connected(Leg.SIGNAL, KEY)
+    core.connected(Leg.SIGNAL, KEY, 0.0)
     assert [[], [], [], []] == [
         core.place(ALICE.fingerprint, 0.0),
         core.ping(1),
         core.hangup(),
-        core.answer(Answer.TRUSTED),
+        core.answer(Answer.TRUSTED, 0.0),
     ]
 
 
@@ -191,12 +202,15 @@ def test_a_call_that_was_cut_is_hung_up_behind_the_next_registration() -> None:
     """The relay may not have noticed the loss; without a call nothing but the registration is sent."""
     for calling in (True, False):
         core = online()
+        hangup: list[Effect] = []
         if calling:
             core.place(identity("bob").fingerprint, 0.0)
+            assert core.telephone.call is not None
+            over = Hangup(reason=HangupReason.NORMAL, call_id=core.telephone.call.call_id)
+            hangup = [Send(Leg.SIGNAL, over)]
         core.lost(Leg.SIGNAL, -1, "idle timeout", 1.0)
         core.tick(2.0)
-        core.connected(Leg.SIGNAL, KEY)
-        hangup = [Send(Leg.SIGNAL, Hangup(reason=HangupReason.NORMAL))] if calling else []
+        core.connected(Leg.SIGNAL, KEY, 2.0)
         told_first = Tell("registered", {"fingerprint": ALICE.fingerprint})
         assert [*hangup, told_first] == core.receive(Leg.SIGNAL, ACK, 2.1)
 
@@ -208,3 +222,128 @@ def test_a_relay_that_is_full_at_first_is_tried_again() -> None:
     effects = core.lost(Leg.SIGNAL, CloseCode.TOO_MANY_CONNECTIONS, "too many connections", 1.0)
     assert ["offline"] == told(effects)
     assert 2.0 == core.deadline()
+
+
+def calling(reflexive: str | None = "203.0.113.9:5000") -> tuple[ClientCore, str]:
+    """Return a client whose call has just been set up, as the acceptor of a race, and its call_id."""
+    core = online()
+    core.place(identity("bob").fingerprint, 0.0)
+    core.receive(Leg.SIGNAL, ReflectResponse(observed_addr="198.51.100.1:5000"), 0.0)
+    core.gathered([], {4: 5000})
+    assert core.telephone.call is not None
+    call_id = core.telephone.call.call_id
+    accept = DirectCallAnswer(call_id=call_id, accept_mode=AcceptMode.ACCEPT_TRUSTED)
+    core.receive(Leg.SIGNAL, accept, 0.0)
+    setup = CallSetup(call_id=call_id, room=f"call-{call_id}", relay_addr=RELAY, peer_direct_addr=reflexive)
+    core.receive(Leg.SIGNAL, setup, 0.0)
+    assert core.telephone.paths is not None
+    return core, call_id
+
+
+def test_outside_a_call_nobody_is_let_in() -> None:
+    """A connection is closed whatever its name, and each one has a leg of its own."""
+    core = online()
+    legs = []
+    for sni in ("call-c1", "_signal", None):
+        leg, effects = core.accepted(sni, "192.0.2.1:1", 0.0)
+        assert [Close(leg, CloseCode.NO_SUCH_SERVICE)] == effects
+        legs.append(leg)
+    assert len(legs) == len(set(legs))
+    assert FIRST_DIRECT <= min(legs)
+
+
+def test_what_comes_after_the_end_of_a_call_means_nothing() -> None:
+    """A late handshake is closed; ends, datagrams, addresses and alarms of the call do nothing."""
+    core, _ = calling("192.0.2.9:5000")
+    core.hangup()
+    assert [Close(FIRST_DIRECT, CloseCode.NOT_SELECTED)] == core.connected(FIRST_DIRECT, "", 0.1)
+    assert [] == core.connected(Leg.MEDIA, KEY, 0.1)
+    for leg in (FIRST_DIRECT, Leg.MEDIA):
+        assert [[], []] == [core.lost(leg, -1, "x", 0.1), core.heard(leg, 0.1)]
+    assert [] == core.gathered(["192.168.1.1"], {4: 5000})
+    assert [] == core.receive(Leg.SIGNAL, ReflectResponse(observed_addr="192.0.2.1:1"), 0.1)
+    assert ([], None) == (core.tick(100.0), core.deadline())
+
+
+def test_the_legs_of_one_call_are_not_those_of_the_next() -> None:
+    """A dial of the call before that completes or ends now is no attempt of this one."""
+    core, _ = calling("192.0.2.9:5000")
+    core.hangup()
+    core.place(identity("bob").fingerprint, 1.0)
+    core.receive(Leg.SIGNAL, ReflectResponse(observed_addr="198.51.100.1:5000"), 1.0)
+    core.gathered([], {4: 5000})
+    call = core.telephone.call
+    assert call is not None
+    accept = DirectCallAnswer(call_id=call.call_id, accept_mode=AcceptMode.ACCEPT_TRUSTED)
+    core.receive(Leg.SIGNAL, accept, 1.0)
+    room = f"call-{call.call_id}"
+    setup = CallSetup(call_id=call.call_id, room=room, relay_addr=RELAY, peer_direct_addr="192.0.2.9:5000")
+    assert Dial(FIRST_DIRECT + 1, "192.0.2.9:5000", room) in core.receive(Leg.SIGNAL, setup, 1.0)
+    assert [Close(FIRST_DIRECT, CloseCode.NOT_SELECTED)] == core.connected(FIRST_DIRECT, "", 1.1)
+    assert [] == core.lost(FIRST_DIRECT, -1, "x", 1.1)
+    assert None is (call.paths and call.paths.race.ok)
+
+
+@pytest.mark.parametrize("message", [Ping(timestamp_ms=1), Hangup(reason=HangupReason.ERROR)])
+def test_a_message_on_a_direct_path_means_nothing(message: Ping | Hangup) -> None:
+    """A direct path carries datagrams; what else a peer says there ends nothing (MEDIA-32)."""
+    core, call_id = calling()
+    leg, _ = core.accepted(f"call-{call_id}", "203.0.113.9:5000", 0.1)
+    assert [] == core.receive(leg, message, 0.2)
+    assert core.telephone.call is not None
+
+
+def test_a_room_says_nothing_about_paths() -> None:
+    """A report or an answer that comes in the room is none."""
+    core, call_id = calling(None)
+    report = MediaPathReport(call_id=call_id, direct_ok=True)
+    assert [] == core.receive(Leg.MEDIA, report, 0.1)
+
+
+def test_the_key_of_a_peer_is_not_the_relays() -> None:
+    """A pin holds for the relay; a direct connection shows whatever key the peer has."""
+    world = World(phase=NEWEST)
+    alice, bob = world.client("alice", pin=KEY), world.client("bob", Answer.TRUSTED, pin=KEY)
+    alice.place(bob)
+    assert ["talking", "talking"] == [one.events[-1] for one in (alice, bob)]
+    assert [[Leg.SIGNAL], [Leg.SIGNAL]] == [[leg for _, leg, _ in one.links] for one in (alice, bob)]
+
+
+@pytest.mark.parametrize("steps", range(30))
+@pytest.mark.parametrize("caller_dials", [True, False])
+def test_a_loss_at_any_time_leaves_nothing(steps: int, caller_dials: bool) -> None:  # noqa: FBT001 - a parameter
+    """After however many arrivals the signal connection is lost: the call ends, and nothing is left of it."""
+    world = World(phase=NEWEST)
+    first, second = world.client("alice", Answer.TRUSTED), world.client("bob", Answer.TRUSTED)
+    caller, callee = (second, first) if caller_dials else (first, second)
+    caller.does(caller.core.place(callee.fingerprint, world.now), settle=False)
+    for _ in range(steps):
+        if world._queue:
+            world._queue.popleft()()
+    world.cut(caller.legs[Leg.SIGNAL])
+    world.advance(5)
+    assert [True, True] == [one.core.online for one in (caller, callee)]
+    for one in (caller, callee):
+        assert (None, 0) == (one.core.telephone.call, len(one.core._timers))
+        assert ({}, frozenset(), [Leg.SIGNAL]) == (one.ties, one.welcome, list(one.legs))
+    caller.place(callee)
+    assert ["talking", "talking"] == [one.events[-1] for one in (caller, callee)]
+
+
+@pytest.mark.parametrize("steps", range(30))
+@pytest.mark.parametrize("hangs_up", ["caller", "callee"])
+def test_a_hangup_at_any_time_leaves_nothing(steps: int, hangs_up: str) -> None:
+    """After however many arrivals one end hangs up: both calls end, and nothing is left of them."""
+    world = World(phase=NEWEST)
+    callee, caller = world.client("bob", Answer.TRUSTED), world.client("alice")
+    caller.does(caller.core.place(callee.fingerprint, world.now), settle=False)
+    for _ in range(steps):
+        if world._queue:
+            world._queue.popleft()()
+    if callee.core.telephone.call is None and hangs_up == "callee":
+        world.settle()
+    (caller if hangs_up == "caller" else callee).hangup()
+    world.advance(5)
+    for one in (caller, callee):
+        assert (None, 0) == (one.core.telephone.call, len(one.core._timers))
+        assert ({}, frozenset(), [Leg.SIGNAL]) == (one.ties, one.welcome, list(one.legs))

@@ -11,13 +11,13 @@ from tests.mutants.client import (
     KILLED,
     SURVIVED,
     VARIABLE,
-    ClientMutant,
     broken,
     chosen,
     judge,
     named,
     rules,
 )
+from tests.mutants.client_base import ClientMutant
 from tools.chapters import every_requirement
 
 OF_CLIENTS = {one.id for one in every_requirement().values() if one.role == "client"}

@@ -16,7 +16,7 @@ from reference.core.calls import Receipt
 from reference.core.effects import Close, Effect, Send, SendDatagram
 from reference.core.errors import HangupReason
 from reference.core.media import Header
-from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup, Message
+from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup, MediaPathReport, Message
 from reference.core.relay import RelayCore
 from reference.core.sessions import Limits, Setting
 from tests.world import RELAY, entropy, identity, introduction, nothing_is_left, offer, registration, word
@@ -34,7 +34,7 @@ ROWS = {
     (start, event, by): (to, to_caller, to_callee)
     for start, event, by, to, to_caller, to_callee in table("call", "from", "event", "by", "to").rows
 }
-FORWARDED = {"DirectCallAnswer", "Hangup"}
+FORWARDED = {"DirectCallAnswer", "Hangup", "MediaPathReport"}
 
 names, call_ids = st.sampled_from(NAMES), st.sampled_from(CALL_IDS)
 seldom = st.sampled_from([True, False, False])
@@ -88,6 +88,13 @@ class Model:
             if name in (call.caller, call.callee):
                 said += self.move(call_id, event, "caller" if name == call.caller else "callee", forwarded)
         return said
+
+    def one(self, name: str, call_id: str, event: str, forwarded: str) -> Said:
+        """Move a call that somebody names, if it is theirs."""
+        call = self.calls.get(call_id)
+        if call is None or name not in (call.caller, call.callee):
+            return []
+        return self.move(call_id, event, "caller" if name == call.caller else "callee", forwarded)
 
     def offer(self, name: str, target: str, call_id: str, now: float, waiting: list[int]) -> Said:
         """Refuse, ignore, repeat or begin a call; `waiting` has a session for each offer still on its way."""
@@ -203,11 +210,8 @@ class Histories(RuleBasedStateMachine):
         """Somebody answers a call, a party of it or not."""
         if name not in self.model.newest:
             return
-        call, said = self.model.calls.get(call_id), list[tuple[int, str]]()
-        if call is not None and name in (call.caller, call.callee):
-            event = "reject" if mode is AcceptMode.REJECT else "accept"
-            by = "caller" if name == call.caller else "callee"
-            said = self.model.move(call_id, event, by, "DirectCallAnswer")
+        event = "reject" if mode is AcceptMode.REJECT else "accept"
+        said = self.model.one(name, call_id, event, "DirectCallAnswer")
         self.says(name, DirectCallAnswer(call_id=call_id, accept_mode=mode), said)
 
     @rule(data=st.data())
@@ -228,12 +232,23 @@ class Histories(RuleBasedStateMachine):
             self.connects(f"call-{call_id}")
             self.joins(data.draw(st.sampled_from([call.caller, call.callee])))
 
-    @rule(name=names, reason=st.sampled_from(HangupReason), now=seldom)
-    def hangs_up(self, name: str, reason: HangupReason, *, now: bool) -> None:
-        """Somebody hangs up, with a call or without."""
+    @rule(name=names, reason=st.sampled_from(HangupReason), call_id=st.none() | call_ids, now=seldom)
+    def hangs_up(self, name: str, reason: HangupReason, call_id: str | None, *, now: bool) -> None:
+        """Somebody hangs up, with a call or without, and names one, of theirs or not, or none."""
         if now and name in self.model.newest:
-            message = Hangup(reason=reason)
-            self.says(name, message, self.model.each(name, "hangup", word(message)))
+            message = Hangup(reason=reason, call_id=call_id)
+            if call_id is None:
+                said = self.model.each(name, "hangup", word(message))
+            else:
+                said = self.model.one(name, call_id, "hangup", word(message))
+            self.says(name, message, said)
+
+    @rule(name=names, call_id=call_ids)
+    def reports(self, name: str, call_id: str) -> None:
+        """Somebody reports a path of a call, a party of it or not."""
+        if name in self.model.newest:
+            said = self.model.one(name, call_id, "report", "MediaPathReport")
+            self.says(name, MediaPathReport(call_id=call_id, direct_ok=True), said)
 
     @rule(data=st.data())
     def flushes(self, data: st.DataObject) -> None:

@@ -23,6 +23,9 @@ def test_the_default_limits_are_those_of_the_chapter() -> None:
         "offers of a connection": (
             f"{limits.offers_burst}, refilled by {limits.offers_per_second:.0f} a second"
         ),
+        "reflections of a connection": (
+            f"{limits.reflections_burst}, refilled by {limits.reflections_per_second:.0f} a second"
+        ),
         "bad messages and frames of a connection": f"{limits.bad_messages} a minute",
     }.items() <= rows.items()
 
@@ -33,6 +36,15 @@ def test_offers_come_in_a_burst_and_then_at_a_rate() -> None:
     for start in (0.0, 100.0):
         assert [True, True, True, False, False] == [one.may_offer(start) for _ in range(5)]
         assert [False, True, False, True] == [one.may_offer(start + at) for at in (0.25, 0.5, 0.75, 1.0)]
+
+
+def test_reflections_come_in_a_burst_and_then_at_a_rate() -> None:
+    """Reflections have an allowance of their own, which offers do not use up (REFL-5)."""
+    one = session(Limits(offers_burst=1, reflections_burst=2, reflections_per_second=4.0))
+    assert one.may_offer(0.0)
+    assert [True, True, False] == [one.may_reflect(0.0) for _ in range(3)]
+    assert [False, True, False] == [one.may_reflect(at) for at in (0.125, 0.25, 0.375)]
+    assert not one.may_offer(0.0)
 
 
 def test_a_refused_offer_costs_nothing() -> None:

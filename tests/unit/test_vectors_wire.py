@@ -1,7 +1,8 @@
 """Vectors of the wire: what deployed peers write and read, against what we do.
 
 Each row of the vectors is either agreed with or stands in DISAGREEMENTS, which equals the table
-between the parse-disagreements marks of the chapter on deployed peers. Rows about messages that phase 0
+between the parse-disagreements marks of the chapter on deployed peers. A row that is about the parser of
+a phase is judged by ours of that phase, every other one by our newest. Rows about messages that the phase
 does not have are not left out: they are refused as unknown, and are exactly the ones expected.
 """
 
@@ -16,15 +17,17 @@ import pytest
 
 import schemas
 from reference.core.errors import BadFrame, BadMessage, Malformed, UnknownMessage
-from reference.core.phases import Phase
+from reference.core.phases import NEWEST, Phase
 from reference.core.wire import FRAME_LIMIT, FrameReader, decode, encode, frame
 
-P = Phase.SIGNALLED_CALL
 VECTORS = Path(__file__).parents[1] / "vectors"
 SPEC = Path(__file__).parents[2] / "spec"
-KNOWN = set(schemas.messages(P.value))
+KNOWN = set(schemas.messages(NEWEST.value))
+CHAPTERS = [schemas.load(stem)["$defs"] for stem in schemas.CHAPTERS]
+SOURCES: dict[str, dict[str, Any]] = {name: body for chapter in CHAPTERS for name, body in chapter.items()}
 
 DISAGREEMENTS = {
+    "Reflect: unit message as an object with null": ("takes", "refuses"),
     "CallRinging: positional array (accident of the parser)": ("takes", "refuses"),
     "CallSetup: positional array, trailing optional fields left out": ("takes", "refuses"),
     "CallSetup: positional array, all five fields": ("takes", "refuses"),
@@ -39,34 +42,29 @@ DISAGREEMENTS = {
     "DirectCallOffer: unknown field in a profile: ignored": ("rewrites", "keeps"),
     "DirectCallOffer: integer for fec_ratio; re-emitted as 0.0": ("rewrites", "keeps"),
     "RoomUpdate: participant without alias and relay_label; re-emitted with null": ("rewrites", "keeps"),
-    "CallSetup: null for an optional field reads as absent": ("rewrites", "keeps"),
-    "CallSetup: empty list reads as absent": ("rewrites", "keeps"),
-    "CallSetup: null for a list": ("refuses", "takes"),
-    "CallSetup: number in a list of strings": ("refuses", "takes"),
-    "CallSetup: null in a list of strings": ("refuses", "takes"),
-    "CallSetup: string for a list": ("refuses", "takes"),
-    "DirectCallAnswer: null for every optional field": ("rewrites", "keeps"),
-    "DirectCallAnswer: null for a list": ("refuses", "takes"),
-    "DirectCallOffer: null for a list": ("refuses", "takes"),
-    "DirectCallOffer: null for an optional string": ("rewrites", "keeps"),
-    "Hangup: call_id null reads as absent": ("rewrites", "keeps"),
-    "Hangup: call_id dropped": ("rewrites", "keeps"),
-    "DirectCallOffer: offer with every later field: all dropped": ("rewrites", "keeps"),
+    "Hangup, P0: call_id dropped": ("rewrites", "keeps"),
+    "DirectCallOffer, P0: offer with every later field: all dropped": ("rewrites", "keeps"),
+    "DirectCallOffer, P3: P3 keeps the reflexive address only": ("rewrites", "keeps"),
+    "DirectCallOffer, P5.5: P5.5 drops the build version only": ("rewrites", "keeps"),
+    "CallSetup, P3: P3 drops peer_local_addrs": ("rewrites", "keeps"),
+    "CallSetup, P3: unknown to P3, so null is ignored": ("rewrites", "keeps"),
+    "Hangup, P6: call_id dropped by everything before the late P7 addition": ("rewrites", "keeps"),
+    "RegisterPresenceAck, P6: relay_build dropped": ("rewrites", "keeps"),
 }
 """Of each row that is judged or passed on differently: what deployed peers do, and what we do."""
 
 OUTSIDE = {
-    "FederatedSignalForward": 6,
+    "FederatedSignalForward": 9,
     "Foo": 2,
     "GlobalRoomActive": 2,
     "LossRecoveryUpdate": 1,
-    "MediaPathReport": 5,
-    "QualityDirective": 1,
-    "Reflect": 6,
+    "MediaPathReport": 1,
+    "QualityDirective": 2,
+    "Reflect": 1,
     "Transfer": 1,
     "callringing": 1,
 }
-"""How many rows of parse.json name a message that phase 0 does not have."""
+"""How many rows of parse.json name a message that the phase of their parser does not have."""
 
 
 def rows(file: str, table: str) -> list[dict[str, Any]]:
@@ -76,12 +74,20 @@ def rows(file: str, table: str) -> list[dict[str, Any]]:
     return found
 
 
+def phase_of(level: str) -> Phase:
+    """Return our phase of a deployed level; P4.1 and P5.6 change nothing that a parser sees of P5.5."""
+    return Phase.parse({"P4.1": "5.5", "P5.6": "5.5"}.get(level, level.removeprefix("P")))
+
+
 def parse_rows() -> dict[str, dict[str, Any]]:
-    """Return the rows of parse.json that say something of phase 0, by message and note."""
-    general = rows("parse.json", "cases") + rows("parse.json", "byte_cases")
-    dated = [row for row in rows("parse.json", "phase_cases") if row["parser_phase"] == "P0"]
-    found = {f"{subject(row)}: {row['note']}": row for row in general + dated}
-    assert len(general) + len(dated) == len(found)
+    """Return the rows of parse.json, by message, phase of the parser where it is not the newest, and note."""
+    found = {}
+    for table in ("cases", "byte_cases", "phase_cases"):
+        for row in rows("parse.json", table):
+            level = f", {row['parser_phase']}" if "parser_phase" in row else ""
+            key = f"{subject(row)}{level}: {row['note']}"
+            assert key not in found
+            found[key] = row
     return found
 
 
@@ -96,11 +102,16 @@ def subject(row: dict[str, Any]) -> str:
     return match.group(1).decode() if match else "JSON"
 
 
+def judge(row: dict[str, Any]) -> Phase:
+    """Return the phase that a row is judged by."""
+    return phase_of(row["parser_phase"]) if "parser_phase" in row else NEWEST
+
+
 def verdicts(row: dict[str, Any]) -> tuple[str, str]:
     """Return what a deployed parser does with a row and what we do; equal words mean agreement."""
     theirs = "takes" if row["accepted_by_deployed"] else "refuses"
     try:
-        again = encode(decode(payload_of(row), P), P).decode()
+        again = encode(decode(payload_of(row), judge(row)), judge(row)).decode()
     except BadMessage:
         return theirs, "refuses"
     if theirs == "takes" and again != row.get("reemitted_text", again):
@@ -108,8 +119,13 @@ def verdicts(row: dict[str, Any]) -> tuple[str, str]:
     return theirs, "takes"
 
 
+def is_ours(row: dict[str, Any]) -> bool:
+    """Tell whether a row names no message, or one that the phase of its judge has."""
+    return subject(row) in {"JSON", *schemas.messages(judge(row).value)}
+
+
 PARSE = parse_rows()
-JUDGED = {key: row for key, row in PARSE.items() if subject(row) in KNOWN | {"JSON"}}
+JUDGED = {key: row for key, row in PARSE.items() if is_ours(row)}
 OTHERS = {key: row for key, row in PARSE.items() if key not in JUDGED}
 
 
@@ -137,7 +153,7 @@ def test_the_disagreements_are_the_table_of_the_specification() -> None:
 
 
 def test_the_other_rows_are_exactly_those_outside_the_phase() -> None:
-    """No row is left out but those whose message phase 0 does not have."""
+    """No row is left out but those whose message their phase does not have."""
     counts = dict.fromkeys(sorted(subject(row) for row in OTHERS.values()), 0)
     for row in OTHERS.values():
         counts[subject(row)] += 1
@@ -146,74 +162,105 @@ def test_the_other_rows_are_exactly_those_outside_the_phase() -> None:
 
 @pytest.mark.parametrize("key", OTHERS)
 def test_a_message_outside_the_phase_is_refused(key: str) -> None:
-    """A payload that names no message of phase 0 is unknown, or is malformed to begin with."""
+    """A payload that names no message of the phase is unknown, or is malformed to begin with."""
     with pytest.raises((UnknownMessage, Malformed)):
-        decode(payload_of(OTHERS[key]), P)
+        decode(payload_of(OTHERS[key]), judge(OTHERS[key]))
 
 
 MESSAGES = rows("messages.json", "messages")
 READABLE = [row for row in MESSAGES if row["message"] in KNOWN]
 FOREIGN = [row for row in MESSAGES if row["message"] not in KNOWN]
+every_phase = pytest.mark.parametrize("phase", Phase, ids=str)
 
 
-@pytest.mark.parametrize("row", READABLE, ids=lambda row: f"{row['message']}-{row['phase']}-{row['note']}")
-def test_a_deployed_message_comes_out_byte_for_byte(row: dict[str, Any]) -> None:
-    """What a deployed peer of any phase writes is read, and written again as the same text."""
-    payload = row["text"].encode()
-    message = decode(payload, P)
+def named(one: dict[str, Any] | Phase) -> str:
+    """Return the name of a row, or of a phase, as a part of a test's name."""
+    return str(one) if isinstance(one, Phase) else f"{one['message']}-{one['phase']}-{one['note']}"
+
+
+READ = [(row, phase) for row in READABLE for phase in Phase if phase_of(row["read_since"]) <= phase]
+UNREAD = [(row, phase) for row in READABLE for phase in Phase if phase < phase_of(row["read_since"])]
+
+
+@pytest.mark.parametrize(("row", "phase"), READ, ids=named)
+def test_a_deployed_message_comes_out_byte_for_byte(row: dict[str, Any], phase: Phase) -> None:
+    """What a deployed peer of any phase writes is read by every phase that has the message.
+
+    It is written again as the same text, and only members of later phases are kept aside.
+    """
+    message = decode(row["text"].encode(), phase)
     assert row["message"] == type(message).__name__
-    assert row["text"] == encode(message, P).decode()
-
-
-@pytest.mark.parametrize("row", READABLE, ids=lambda row: f"{row['message']}-{row['phase']}-{row['note']}")
-def test_a_deployed_message_of_the_phase_leaves_nothing_over(row: dict[str, Any]) -> None:
-    """Members of phase 0 are fields; only those of later phases are kept aside."""
+    assert row["text"] == encode(message, phase).decode()
     later = {
         field["field"]
         for field in rows("messages.json", "fields")
-        if field["message"] == row["message"] and field["since"] != "P0"
+        if field["message"] == row["message"] and phase < phase_of(field["since"])
     }
-    members = row["json"][row["message"]]
-    assert {name for name in members if name in later} == set(decode(row["text"].encode(), P).rest)
+    members = set(row["json"][row["message"]]) if isinstance(row["json"], dict) else set()
+    assert members & later == set(message.rest)
+    assert (phase < phase_of(row["kept_since"])) == bool(message.rest)
 
 
-def test_the_readable_messages_are_those_of_the_phase() -> None:
-    """Every message of ours has a row, each such row is readable since P0, and no row is lost."""
-    assert {row["message"] for row in READABLE} == KNOWN
-    assert {row["read_since"] for row in READABLE} == {"P0"}
-    names = {row["message"] for row in rows("messages.json", "variants")}
-    assert names - KNOWN == {row["message"] for row in FOREIGN}
-
-
-@pytest.mark.parametrize("row", FOREIGN, ids=lambda row: f"{row['message']}-{row['note']}")
-def test_a_deployed_message_outside_the_phase_is_unknown(row: dict[str, Any]) -> None:
-    """Messages of later phases, and those with no part in a call, are refused by name."""
+@pytest.mark.parametrize(("row", "phase"), UNREAD, ids=named)
+def test_a_deployed_message_of_a_later_phase_is_unknown(row: dict[str, Any], phase: Phase) -> None:
+    """What deployed parsers of a phase cannot read is an unknown message to ours of that phase."""
     with pytest.raises(UnknownMessage, match=row["message"]):
-        decode(row["text"].encode(), P)
+        decode(row["text"].encode(), phase)
+
+
+def test_the_readable_messages_are_those_of_the_newest_phase() -> None:
+    """Every message of ours has a row and exists since the phase that the vectors give; no row is lost."""
+    assert {row["message"] for row in READABLE} == KNOWN
+    since = {row["message"]: phase_of(row["since"]) for row in rows("messages.json", "variants")}
+    assert {name: since[name] for name in KNOWN} == {
+        name: Phase.parse(SOURCES[name]["x-since"]) for name in KNOWN
+    }
+    assert set(since) - KNOWN == {row["message"] for row in FOREIGN}
+
+
+@every_phase
+@pytest.mark.parametrize("row", FOREIGN, ids=named)
+def test_a_deployed_message_outside_the_phases_is_unknown(row: dict[str, Any], phase: Phase) -> None:
+    """Messages between relays, and those with no part in a call, are refused by name in every phase."""
+    with pytest.raises(UnknownMessage, match=row["message"]):
+        decode(row["text"].encode(), phase)
 
 
 def test_the_closed_sets_of_words_are_the_deployed_ones() -> None:
     """Accept modes, hangup reasons and codecs have the deployed words in the deployed order."""
     enums = json.loads((VECTORS / "messages.json").read_text(encoding="utf-8"))["enums"]
-    call, wire = schemas.load("call")["$defs"], schemas.load("wire")["$defs"]
-    assert enums["CallAcceptMode"] == call["AcceptMode"]["enum"]
-    assert enums["HangupReason"] == call["HangupReason"]["enum"]
-    assert enums["CodecId"] == wire["CodecId"]["enum"]
+    assert enums["CallAcceptMode"] == SOURCES["AcceptMode"]["enum"]
+    assert enums["HangupReason"] == SOURCES["HangupReason"]["enum"]
+    assert enums["CodecId"] == SOURCES["CodecId"]["enum"]
 
 
-FIELDS = [row for row in rows("messages.json", "fields") if row["message"] in KNOWN and row["since"] == "P0"]
+FIELDS = [row for row in rows("messages.json", "fields") if row["message"] in KNOWN]
+SPELLING = {
+    "parse error": None,
+    "none, emitted as null": "null",
+    "none, omitted": "omit",
+    "none, omitted; means no direct path": "omit",
+    "empty list, omitted; null is a parse error": "omit",
+    "empty string, always emitted; null is a parse error": "empty",
+}
 
 
 @pytest.mark.parametrize("row", FIELDS, ids=lambda row: f"{row['message']}.{row['field']}")
-def test_a_member_is_required_and_nullable_as_deployed(row: dict[str, Any]) -> None:
-    """Presence, null and the spelling of absence are those of the table of deployed fields."""
-    chapters = [schemas.load(stem)["$defs"] for stem in schemas.CHAPTERS]
-    (source,) = [chapter[row["message"]] for chapter in chapters if row["message"] in chapter]
-    accept = schemas.view("0", "accept")["$defs"][row["message"]]["properties"][row["field"]]
+def test_a_member_is_dated_required_and_nullable_as_deployed(row: dict[str, Any]) -> None:
+    """Age, presence, null and the spelling of absence are those of the table of deployed fields."""
+    source = SOURCES[row["message"]]
+    accept = schemas.view(NEWEST.value, "accept")["$defs"][row["message"]]["properties"][row["field"]]
+    assert phase_of(row["since"]) == Phase.parse(source["properties"][row["field"]]["x-since"])
     assert row["required"] == (row["field"] in source["required"])
     assert row["null_accepted"] == ({"type": "null"} in accept.get("anyOf", []))
-    spelling = {"parse error": None, "none, emitted as null": "null", "none, omitted": "omit"}
-    assert spelling[row["when_absent"]] == source["properties"][row["field"]].get("x-absent")
+    assert SPELLING[row["when_absent"]] == source["properties"][row["field"]].get("x-absent")
+
+
+def test_the_table_of_deployed_fields_has_every_member() -> None:
+    """A message that the table of deployed fields names has no member beyond it."""
+    named_in_it = {row["message"] for row in FIELDS}
+    ours = {(name, key) for name in named_in_it for key in SOURCES[name]["properties"]}
+    assert {(row["message"], row["field"]) for row in FIELDS} == ours
 
 
 @pytest.mark.parametrize("row", rows("frames.json", "frames"), ids=lambda row: row["name"])
@@ -239,10 +286,7 @@ def outcome(row: dict[str, Any]) -> str:
         return "bad frame"
     assert payload is not None
     try:
-        decode(payload, P)
-    except UnknownMessage:
-        # Reflect is a message to a deployed peer and unknown to phase 0
-        return "message" if payload == b'"Reflect"' else "bad message"
+        decode(payload, NEWEST)
     except BadMessage:
         return "bad message"
     return "message"

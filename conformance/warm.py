@@ -1,0 +1,127 @@
+"""Warm: processes that start at once, forks of a server that has loaded what they need.
+
+A command that offers this is run once as `COMMAND --serve`; its standard input is a socket through which
+it is told what to start (see there). Where the system cannot do that, `warm` is not offered.
+
+Rules of this file: a started process is waited for by its descriptor, which no other process can take
+over; how it ended only the server knows; no answer of the server is awaited for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+from typing import IO, Any
+
+from conformance.process import Child, cold
+
+PATIENCE = 60.0
+"""Seconds that the server may take to answer; it loads everything before its first answer."""
+_ANSWER_LIMIT = 4096
+
+
+def offered() -> bool:
+    """Tell whether this system has what a server needs."""
+    return all(hasattr(os, name) for name in ("fork", "pidfd_open")) and hasattr(socket, "SOCK_SEQPACKET")
+
+
+class Server:
+    """One server, for one thread of the suite; what it started ends with it."""
+
+    def __init__(self, command: list[str]) -> None:
+        """Start `command --serve`; raises OSError when that cannot be done."""
+        self._command = command
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(PATIENCE)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - the suite's own choice
+                [*command, "--serve"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def launch(self, command: list[str], errors: IO[bytes]) -> Child:
+        """Start a command warm if it is one of this server's, cold otherwise; raises OSError."""
+        size = len(self._command)
+        if command[:size] != self._command:
+            return cold(command, errors)
+        ours, theirs = os.pipe()
+        try:
+            answer = self._ask({"start": command[size:]}, theirs, errors.fileno())
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        return Fork(self, int(answer["pid"]), os.fdopen(ours, "rb"))
+
+    def reap(self, pid: int) -> int:
+        """Return the exit status of a process that has ended; raises OSError when the server cannot tell."""
+        return int(self._ask({"reap": pid})["status"])
+
+    def close(self) -> None:
+        """End the server and everything that it started."""
+        self._control.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, question: dict[str, Any], *descriptors: int) -> dict[str, Any]:
+        socket.send_fds(self._control, [json.dumps(question).encode()], descriptors)
+        packet = self._control.recv(_ANSWER_LIMIT)
+        if not packet:
+            message = "the process that starts relays has ended"
+            raise ConnectionResetError(message)
+        answer: dict[str, Any] = json.loads(packet)
+        return answer
+
+
+class Fork:
+    """One started process, as `subprocess.Popen` shows it."""
+
+    def __init__(self, server: Server, pid: int, stdout: IO[bytes]) -> None:
+        """Take hold of a process that the server has started."""
+        self.stdout = stdout
+        self.returncode: int | None = None
+        self.pid = pid
+        self._server = server
+        self._descriptor = os.pidfd_open(pid)
+        self._ended = select.poll()
+        self._ended.register(self._descriptor, select.POLLIN)
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0.0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status; raises subprocess.TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            milliseconds = None if timeout is None else timeout * 1000
+            if not self._ended.poll(milliseconds):
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+            self.returncode = self._server.reap(self.pid)
+            os.close(self._descriptor)
+        return self.returncode
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, number)

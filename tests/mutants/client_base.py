@@ -1,0 +1,76 @@
+"""What the mutants of the client are made of: a client in which a part can be another one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from reference.core.client import ClientCore
+from reference.core.effects import Effect, Send
+from reference.core.line import Account
+from reference.core.messages import CallSetup, Message
+from reference.core.paths import Paths
+from reference.core.reflection import Verdict, classify
+from reference.core.telephone import Telephone
+from reference.sockets import Sockets
+from reference.survey import Probe, ask
+
+Classify = Callable[[Iterable[str | None]], tuple[Verdict, str | None]]
+Ask = Callable[[Iterable[str], float], Awaitable[list[Probe]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What belongs to a client and is no part of its machine."""
+
+    classify: Classify = field(default=classify)
+    ask: Ask = field(default=ask)
+    sockets: type[Sockets] = Sockets
+
+
+class ClientMutant(ClientCore):
+    """A client with the rule `id` broken: in itself, in its telephone, in its times or in another part."""
+
+    id: ClassVar[str]
+    telephone_kind: ClassVar[type[Telephone]] = Telephone
+    times: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    parts: ClassVar[Parts] = Parts()
+
+    def __init__(
+        self, account: Account, entropy: Callable[[int], bytes], jitter: Callable[[], float]
+    ) -> None:
+        """Start offline, with the telephone and the times of the mutant."""
+        changed: Any = self.times
+        super().__init__(replace(account, **changed), entropy, jitter)
+        self.telephone = self.telephone_kind(self.account, self._timers, entropy)
+
+
+class OtherPaths(Telephone):
+    """A telephone whose calls have paths of another kind, once they are set up."""
+
+    paths_kind: ClassVar[type[Paths]] = Paths
+
+    def call_setup(self, message: CallSetup, now: float) -> list[Effect]:
+        """Set off as ever, and go on differently."""
+        effects = super().call_setup(message, now)
+        if self.call is not None and self.call.paths is not None:
+            self.call.paths.__class__ = self.paths_kind
+        return effects
+
+
+def parts_of(kind: type[ClientCore]) -> Parts:
+    """Return the parts of a client: those of a mutant, or the real ones."""
+    return kind.parts if issubclass(kind, ClientMutant) else Parts()
+
+
+def altered(effects: Iterable[Effect], kind: type[Message], **members: object) -> list[Effect]:
+    """Return effects in which the messages of a kind have other members."""
+    changed: Any = members
+    return [
+        replace(effect, message=replace(effect.message, **changed))
+        if isinstance(effect, Send) and isinstance(effect.message, kind)
+        else effect
+        for effect in effects
+    ]
