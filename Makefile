@@ -15,7 +15,7 @@ demo: setup  ## place a call on this machine and judge its recordings
 	@$(PYTHON) -m tools.demo
 
 test: setup  ## run the project's own tests
-	@$(PYTHON) -m pytest tests
+	@$(PYTHON) -m tools.gate tests traffic
 
 check: setup  ## run the whole gate
 	@$(PYTHON) -m tools.gate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
@@ -67,6 +68,8 @@ class Display:
     def __init__(self, *, as_json: bool) -> None:
         """Write JSON lines when `as_json`; the live line needs a terminal."""
         self._json = as_json
+        if isinstance(sys.stdout, io.TextIOWrapper):  # the other end's words may not fit its encoding
+            sys.stdout.reconfigure(errors="replace")
         self._began = time.monotonic()
         self._console = Console(highlight=False, emoji=False)  # a fingerprint may hold ":ab:"
         self._live = Live(Text(""), console=self._console, transient=True, auto_refresh=False)

@@ -9,11 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 from reference import interfaces
-from reference.core import wire
+from reference.core import media, wire
 from reference.core.addresses import parse_address
 from reference.core.client import ClientCore
 from reference.core.effects import Close, Dial, Effect, Gather, Send, SendDatagram, Tell, Welcome
 from reference.core.errors import BadFrame, BadMessage, CloseCode, Misuse
+from reference.core.line import FIRST_DIRECT
 from reference.opus import AudioError
 from reference.sockets import Sockets
 from reference.talk import AudioPlan, Talk
@@ -64,9 +65,10 @@ class Handset:
 
     def perform(self, effects: Sequence[Effect]) -> None:
         """Do what the core wants, in order, and arm the timer."""
-        for effect in effects:
-            self._one(effect)
-        self._arm()
+        try:
+            list(map(self._one, effects))
+        finally:
+            self._arm()
 
     def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
         """Take in a connection that we dialled, or that somebody opened to us."""
@@ -82,24 +84,22 @@ class Handset:
     def frame(self, session: int, payload: bytes) -> None:
         """Take in a message, or count it when it cannot be read."""
         leg = self.sockets.leg(session)
-        if leg is None:
+        if leg is None or leg >= FIRST_DIRECT:  # nothing is said on a direct path
             return
         try:
             message = wire.decode(payload, self.core.account.phase)
+            self.perform(self.core.receive(leg, message, time.monotonic()))
         except BadMessage:
             self.bad += 1
-            return
-        self.perform(self.core.receive(leg, message, time.monotonic()))
 
-    def fault(self, session: int, fault: BadFrame) -> None:
+    def fault(self, session: int, fault: BadFrame) -> None:  # noqa: ARG002 - told by position
         """Count a stream that held no frame."""
-        del session, fault
         self.bad += 1
 
     def datagram(self, session: int, data: bytes) -> None:
         """Play media of our call, from whichever of its paths it comes (RACE-15)."""
         leg, paths = self.sockets.leg(session), self.core.telephone.paths
-        if leg is None or paths is None or not paths.hears(leg):
+        if leg is None or paths is None or not paths.hears(leg) or media.unfit(data):
             return
         if self.talk is not None:
             self.talk.hear(data)
@@ -151,8 +151,8 @@ class Handset:
             self.perform(self.core.lost(effect.leg, -1, str(error), time.monotonic()))
 
     async def _gather(self) -> None:
-        addresses = await interfaces.addresses(self._use, self._avoid)
-        self.perform(self.core.gathered(addresses, self.sockets.ports))
+        found = await interfaces.addresses(self._use, self._avoid)
+        self.perform(self.core.gathered(found, self.sockets.ports))
 
     def _heard(self, effect: Tell) -> None:
         members = dict(effect.members)

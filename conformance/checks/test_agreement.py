@@ -35,6 +35,20 @@ async def test_a_report_reaches_the_other_party(stage: Stage) -> None:
     assert not extra, "a report reached a third party"
 
 
+@check("AGREE-17")
+async def test_a_second_report_is_ignored(stage: Stage) -> None:
+    """A party of an Active call reports three times; the other party must hear of the first one only."""
+    alice, bob = await stage.register_all("alice", "bob")
+    call_id = await stage.set_up(alice, bob)
+    mark = bob.mark()
+    for direct_ok in (True, False, True):
+        alice.send(identity.report(call_id, direct_ok=direct_ok))
+    await stage.needs(bob, "MediaPathReport", since=mark, call_id=call_id)
+    await stage.settle(alice, bob)
+    heard = len(bob.heard("MediaPathReport", mark))
+    assert heard == 1, f"{heard} reports of one call reached the other party"
+
+
 @check("AGREE-2")
 async def test_a_strangers_report_is_ignored(stage: Stage) -> None:
     """A third party reports on an Active call; nothing may come of it, and a party's report must pass."""

@@ -7,7 +7,7 @@ What is not in the table changes nothing and sends nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,6 +125,7 @@ class Call:
     offer: DirectCallOffer | None
     state: State | None = None
     advertised: Advertised = NOTHING
+    reported: set[By] = field(default_factory=set)
 
     @property
     def room(self) -> str:

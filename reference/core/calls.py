@@ -123,11 +123,15 @@ class Calls:
     def media_path_report(self, sender: str, message: MediaPathReport, size: int) -> list[Effect]:
         """Hand a party's report on to the other one while the call is Active (AGREE-1, AGREE-3).
 
-        That of a third party (AGREE-2), for an unknown call, and a large one (AGREE-4) end here.
+        That of a third party (AGREE-2), a large one (AGREE-4) and a second one (AGREE-17) end here.
         """
-        if size > SMALL_MESSAGE:
+        call = self.registry.get(message.call_id)
+        side = call.side(sender) if call else None
+        if call is None or side is None or side in call.reported or size > SMALL_MESSAGE:
             return [Count("ignored", "MediaPathReport")]
-        return self._named(sender, message.call_id, Event.REPORT, message)
+        if call.state is State.ACTIVE:
+            call.reported.add(side)
+        return self.move(call, Event.REPORT, side, message)
 
     def registered(self, fingerprint: str) -> list[Effect]:
         """Ring again on the new connection of a callee (CALL-8)."""

@@ -12,7 +12,7 @@ from reference.core import messages
 from reference.core.candidates import host_candidates
 from reference.core.effects import Close, Dial, Effect, Send, Tell
 from reference.core.errors import CloseCode, HangupReason
-from reference.core.line import FIRST_DIRECT, Account, Alarm, Answer, Leg
+from reference.core.line import FIRST_DIRECT, Account, Alarm, Answer, Leg, Line
 from reference.core.telephone import Telephone
 from reference.core.timers import Timers
 
@@ -47,7 +47,7 @@ class ClientCore:
         self._jitter = jitter
         self._attempts = 0
         self._ever_online = False
-        self._orphan = ""  # the call that our relay may not know to be over
+        self._orphan = self._gone = ""  # a call that our relay may not know to be over, and that one for good
         self._timers: Timers[Alarm] = Timers()
         self.telephone = Telephone(account, self._timers, entropy)
 
@@ -118,7 +118,7 @@ class ClientCore:
     def _of_the_call(self, message: messages.Message, now: float) -> list[Effect]:
         telephone = self.telephone
         match message:
-            case messages.DirectCallOffer():
+            case messages.DirectCallOffer() if message.call_id != self._gone:
                 return telephone.direct_call_offer(message, now)
             case messages.CallRinging():
                 return telephone.call_ringing(message)
@@ -144,8 +144,9 @@ class ClientCore:
             return self.telephone.lost(leg, code, reason, now)
         self.online = False
         self._timers.cancel(Alarm.SIGNAL)
-        if self.telephone.call is not None:
-            self._orphan = self.telephone.call.call_id
+        call = self.telephone.call
+        if call is not None and call.line not in {Line.INCOMING, Line.ACCEPTING}:  # those ring again (CALL-8)
+            self._orphan = self._gone = call.call_id
         ended = self.telephone.end("connection lost")
         final = FINAL.get(CloseCode(code)) if code in set(CloseCode) else None
         if final is not None:

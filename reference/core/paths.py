@@ -38,7 +38,7 @@ class Paths:
         self._timers = timers
         self._began = 0.0
         self._silent = True
-        self._farewell = False
+        self._farewell = self._spoken = False
         self._direct_heard = self._relay_heard = float("-inf")
 
     @property
@@ -116,8 +116,7 @@ class Paths:
             self._silent = False
         if path is Path.DIRECT:
             self._direct_heard = now
-            if self.path is None and self.agreement.peer is None:
-                self.agreement.peer = True  # nobody speaks there who has not taken it (AGREE-16)
+            self._spoken = True  # nobody speaks there who has not taken it (AGREE-16)
             return [*effects, *self.race.heard(leg), *self._follow(now)]
         self._relay_heard = now
         return effects + self._after_it(now)
@@ -162,16 +161,20 @@ class Paths:
         if self.path is None:
             path = self._decided()
             effects += self._take(path, now) if path else []
-        if self.path is Path.DIRECT and not self.race.open and self.race.over and not self._farewell:
-            effects += self._take(Path.RELAY, now)  # AGREE-12
+        ended = not self.race.open and self.race.over and not self._farewell
+        if self.path is Path.DIRECT and (ended or self.agreement.peer is False):
+            effects += self._take(Path.RELAY, now)  # AGREE-6, AGREE-12
         return effects
 
     def _decided(self) -> Path | None:
         path = self.agreement.path
         if not self._agrees:
             path = {None: None, True: Path.DIRECT, False: Path.RELAY}[self.race.ok]
-        gone = self.race.over and not self.race.open
-        return Path.RELAY if path is Path.DIRECT and gone else path  # AGREE-12
+        if self.agreement.own and self.race.over and not self.race.open:
+            return Path.RELAY  # AGREE-12
+        if path is None and self._spoken and self.agreement.own:
+            return Path.DIRECT
+        return path
 
     def _tell_other_end(self, now: float) -> list[Effect]:
         ok = self.agreement.own = bool(self.race.ok)

@@ -151,11 +151,11 @@ class Race:
 
     def heard(self, leg: int) -> list[Effect]:
         """Keep the connection on which the dialer speaks, and let nobody in any more (RACE-17)."""
-        if self.over or leg not in self.open:
+        if leg not in self.open or (self.over and len(self.open) == 1):
             return []
         others: list[Effect] = [Close(one, CloseCode.NOT_SELECTED) for one in self.open if one != leg]
         self.open = {leg: self.open[leg]}
-        return [*self.conclude(), *others]
+        return [*([] if self.over else self.conclude()), *others]
 
     @property
     def leg(self) -> int | None:

@@ -110,13 +110,14 @@ class Seat:
                 )
                 if signed:
                     self.sitting = Sitting.WAITING
+                    self.losses = 0
                     return [Tell("joined")]
                 self.over = Over.LOST
                 why = "the relay's CallAnswer is signed by another key than it names"
                 return [*self.leave(CloseCode.NORMAL), Tell("error", {"why": why})]  # MEDIA-30
             case messages.RoomUpdate():
-                if self.sitting is Sitting.WAITING and message.count > 1:
-                    self.sitting = Sitting.TOGETHER
+                if self.sitting in {Sitting.WAITING, Sitting.TOGETHER}:
+                    self.sitting = Sitting.TOGETHER if message.count > 1 else Sitting.WAITING
                 return [Tell("room", {"count": message.count})]
         return []
 

@@ -20,6 +20,20 @@ def report_stops_here() -> None:
         TRANSITIONS[State.ACTIVE, Event.REPORT, by] = Row(State.ACTIVE)
 
 
+@breaks("AGREE-17")
+def every_report() -> None:
+    """Forwards each MediaPathReport of a party, however many there are."""
+    honest = Calls.media_path_report
+
+    def report(self: Calls, sender: str, message: MediaPathReport, size: int) -> list[Effect]:
+        call = self.registry.get(message.call_id)
+        if call is not None:
+            call.reported.clear()
+        return honest(self, sender, message, size)
+
+    Calls.media_path_report = report
+
+
 @breaks("AGREE-2", "CALL-TABLE")
 def anybody_reports() -> None:
     """Forwards the MediaPathReport of a third party to the callee."""

@@ -245,7 +245,7 @@ def flows(relay: Process) -> bool:
         ("0", "7", "7", "relay"),
         ("7", "0", "7", "relay"),
         ("7", "7", "0", "relay"),
-        ("5", "7", "7", "relay"),  # the callee's report is not answered
+        ("5", "7", "7", "direct"),  # the callee's report is not answered
         ("5.5", "5.5", "5.5", "direct"),
         ("7", "3", "7", "relay"),  # the reports are not forwarded
     ],

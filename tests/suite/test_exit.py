@@ -50,10 +50,10 @@ def liar(tmp_path: Path, body: str) -> str:
     return f"exec:{sys.executable} {path}"
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def sentence(complaint: str) -> str:
     """Return what was complained of: it has to be one line."""
-    lines = done.stderr.strip().splitlines()
-    assert 1 == len(lines), done.stderr
+    lines = complaint.strip().splitlines()
+    assert 1 == len(lines), complaint
     return lines[0]
 
 
@@ -77,11 +77,18 @@ def silent() -> socket.socket:
     ],
     ids=["crashes", "talks", "has no address", "is no object", "hangs"],
 )
-def test_a_relay_that_does_not_get_ready_broke_the_protocol(tmp_path: Path, body: str, words: str) -> None:
+def test_a_relay_that_does_not_get_ready_broke_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    body: str,
+    words: str,
+) -> None:
     """A liar that crashes, talks or hangs before its ready line is at fault: exit 4 and one sentence."""
-    done = suite("run", "--target", liar(tmp_path, body), "--only", "TRANS-2", "--slow", "0.1")
-    assert Exit.BROKE_PROTOCOL == done.returncode
-    assert words in sentence(done)
+    arguments = ("--target", liar(tmp_path, body), "--only", "TRANS-2", "--slow", "0.1")
+    status, said = here(monkeypatch, capsys, "run", *arguments)
+    assert Exit.BROKE_PROTOCOL == status
+    assert words in sentence(said.err)
 
 
 def test_a_relay_that_dies_in_the_middle_broke_the_protocol(tmp_path: Path) -> None:
@@ -89,17 +96,21 @@ def test_a_relay_that_dies_in_the_middle_broke_the_protocol(tmp_path: Path) -> N
     target = liar(tmp_path, f"print('{READY.format(9)}', flush=True); sys.exit(3)")
     done = suite("run", "--target", target, "--only", "TRANS", "--slow", "0.1", "--out", str(tmp_path))
     assert Exit.BROKE_PROTOCOL == done.returncode
-    assert "ended with status 3" in sentence(done)
+    assert "ended with status 3" in sentence(done.stderr)
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"] is False
 
 
-def test_a_relay_that_is_not_there_cannot_be_judged(silent: socket.socket) -> None:
+def test_a_relay_that_is_not_there_cannot_be_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], silent: socket.socket
+) -> None:
     """An address where nobody answers gives exit 3 and the sentence says what to do."""
     with silent:
         target = f"udp:127.0.0.1:{silent.getsockname()[1]}"
-        done = suite("run", "--target", target, "--only", "TRANS", "--slow", "0.1")
-    assert Exit.NOT_JUDGED == done.returncode
-    assert "start the relay" in sentence(done)
+        status, said = here(
+            monkeypatch, capsys, "run", "--target", target, "--only", "TRANS", "--slow", "0.1"
+        )
+    assert Exit.NOT_JUDGED == status
+    assert "start the relay" in sentence(said.err)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -150,22 +161,27 @@ def test_a_command_that_makes_no_sense_is_a_usage_error(
     assert 1 == len(said.err.strip().splitlines())
 
 
-def test_a_command_that_is_not_there_cannot_be_judged() -> None:
+def test_a_command_that_is_not_there_cannot_be_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A target that cannot be started gives exit 3."""
-    done = suite("run", "--target", "exec:/nowhere/relay", "--only", "TRANS-2")
-    assert Exit.NOT_JUDGED == done.returncode
-    assert "cannot be started" in sentence(done)
+    status, said = here(monkeypatch, capsys, "run", "--target", "exec:/nowhere/relay", "--only", "TRANS-2")
+    assert Exit.NOT_JUDGED == status
+    assert "cannot be started" in sentence(said.err)
 
 
-def test_the_reference_passes_and_is_stopped(tmp_path: Path) -> None:
+def test_the_reference_passes_and_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     """A good relay gives exit 0, and a known failure that it does not have is stale: exit 5."""
     done = suite("run", "--target", "ref:", "--only", "TRANS-2", "--out", str(tmp_path))
     assert (Exit.PASSED, "") == (done.returncode, done.stderr)
     known = tmp_path / "known.toml"
     known.write_text('[TRANS-2]\nreason = "x"\ncause = "y"\n', encoding="utf-8")
-    stale = suite("run", "--target", "ref:", "--only", "TRANS-2", "--known-failures", str(known))
-    assert Exit.STALE == stale.returncode
-    assert "TRANS-2 passes now" in sentence(stale)
+    arguments = ("--target", "ref:", "--only", "TRANS-2", "--known-failures", str(known))
+    status, said = here(monkeypatch, capsys, "run", *arguments)
+    assert Exit.STALE == status
+    assert "TRANS-2 passes now" in sentence(said.err)
 
 
 def test_pytest_judges_a_relay_too() -> None:

@@ -22,13 +22,21 @@ from tests.mutants import footprint as replaced
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANT = trace.Mutant("MEDIA-18", "MEDIA-18", "echoes", frozenset({"CALL-30"}), "relay", ())
-BEFORE = replaced.Snapshot()
+
+
+@pytest.fixture(scope="module")
+def listed() -> footprint.Touched:
+    """What each mutant replaces, listed once for all who ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return footprint.touched()
 
 
 def touched(change: Callable[[], None]) -> set[str] | None:
     """Return the names of the functions that a change replaces, or None for everything."""
-    numbers = replaced.in_a_fork(BEFORE, change)
-    known = replaced.functions(BEFORE)
+    before = replaced.Snapshot()  # taken here: other tests may have loaded or filled something meanwhile
+    numbers = replaced.in_a_fork(before, change)
+    known = replaced.functions(before)
     return None if numbers is None else {known[number].co_qualname for number in numbers}
 
 
@@ -144,10 +152,9 @@ def test_a_mutant_of_a_function_asks_those_that_run_it() -> None:
     assert [name for name in every if name in expected] == list(asked)
 
 
-def test_a_check_leaves_its_footprint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_leaves_its_footprint(monkeypatch: pytest.MonkeyPatch, listed: footprint.Touched) -> None:
     """A check with media runs what forwards a datagram, one that only connects does not."""
     monkeypatch.chdir(ROOT)
-    listed = footprint.touched()
     forwards, table = listed.by["MEDIA-18"], listed.by["CALL-4"]
     assert table is None
     assert forwards is not None
@@ -161,7 +168,9 @@ def test_a_check_leaves_its_footprint(monkeypatch: pytest.MonkeyPatch) -> None:
     assert starts <= (ran["TRANS-2"] or frozenset()), "what runs at the start counts for every check"
 
 
-def test_a_check_that_fails_anyway_has_no_footprint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_anyway_has_no_footprint(
+    monkeypatch: pytest.MonkeyPatch, listed: footprint.Touched
+) -> None:
     """Where the unbroken relay does not pass here, nothing is known of what the check would have run."""
 
     async def fails(_: object) -> None:
@@ -170,7 +179,7 @@ def test_a_check_that_fails_anyway_has_no_footprint(monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(ROOT)
     check = replace(footprint._check(footprint.names()[0]), function=fails)
     monkeypatch.setattr(footprint, "_check", lambda _: check)
-    assert footprint.measure("fails", footprint.touched().functions, cold) is None
+    assert footprint.measure("fails", listed.functions, cold) is None
 
 
 def test_the_parts_together_are_the_whole() -> None:

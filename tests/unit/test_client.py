@@ -347,3 +347,16 @@ def test_a_hangup_at_any_time_leaves_nothing(steps: int, hangs_up: str) -> None:
     for one in (caller, callee):
         assert (None, 0) == (one.core.telephone.call, len(one.core._timers))
         assert ({}, frozenset(), [Leg.SIGNAL]) == (one.ties, one.welcome, list(one.legs))
+
+
+def test_a_call_that_rings_is_not_hung_up_by_a_reconnect() -> None:
+    """The relay rings again on the new connection, and the call can be answered there (CALL-8)."""
+    world = World()
+    alice, bob = world.client("alice"), world.client("bob")
+    alice.place(bob)
+    lost = bob.legs[Leg.SIGNAL]
+    lost.party.lost(lost, -1, "idle")
+    world.advance(2)
+    assert "incoming" == bob.events[-1]
+    bob.answer(Answer.GENERIC)
+    assert "talking" in alice.events

@@ -20,6 +20,8 @@ from tests.mutants.client import (
 from tests.mutants.client_base import ClientMutant
 from tools.chapters import every_requirement
 
+A_FEW = [named(rule) for rule in ("REG-1", "MEDIA-26", "REFL-8", "CAND-7", "RACE-1", "AGREE-5")]
+"""One of most chapters, one with a part of its own among them; the gate judges every one."""
 OF_CLIENTS = {one.id for one in every_requirement().values() if one.role == "client"}
 
 
@@ -35,7 +37,7 @@ def test_a_client_without_a_mutation_keeps_every_rule() -> None:
     assert set() == broken(ClientCore)
 
 
-@pytest.mark.parametrize("mutant", CLIENT_MUTANTS, ids=lambda mutant: mutant.id)
+@pytest.mark.parametrize("mutant", A_FEW, ids=lambda mutant: mutant.id)
 def test_a_mutant_breaks_its_own_rule_alone(mutant: type[ClientMutant]) -> None:
     """The rules that a mutant breaks are the one whose id it has."""
     assert {mutant.id} == broken(mutant)

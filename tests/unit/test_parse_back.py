@@ -32,7 +32,7 @@ DEFINITIONS: dict[str, Definition] = {
 NAMES = schemas.messages(NEWEST.value)
 OLDEST = schemas.messages(schemas.PHASES[0])
 RELAXED = settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 every_message = pytest.mark.parametrize("name", NAMES)
 every_phase = pytest.mark.parametrize("phase", Phase, ids=str)

@@ -250,6 +250,24 @@ def test_a_late_success_is_closed() -> None:
     assert [(9, CloseCode.NO_SUCH_SERVICE)] == closes(acceptor.accepted(9, "call-c1", WAN, 0.5))
 
 
+def test_the_others_word_outweighs_what_is_heard() -> None:
+    """A path that was taken because somebody spoke on it is left when the other end says it has none."""
+    made = begun(Role.DIALER)
+    made.connected(FIRST, 0.1)
+    made.heard(FIRST, 0.2)
+    assert [Path.DIRECT] == [made.path]
+    told(made, ok=False)
+    assert [Path.RELAY] == [made.path]
+
+
+def test_a_path_that_dies_before_the_decision_is_not_waited_for() -> None:
+    """The own report was good and the connection has gone: the relay is taken without the other's word."""
+    made = begun(Role.DIALER)
+    made.connected(FIRST, 0.1)
+    made.lost(FIRST, -1, "x", 0.2)
+    assert Path.RELAY is made.path
+
+
 def test_a_silent_direct_path_is_doubted_after_a_second() -> None:
     """A second after the decision, or after the last word heard, the room is joined as well (AGREE-13)."""
     made = direct(0.5)

@@ -384,7 +384,7 @@ def explore(phase: Phase, how: settings) -> None:
 @pytest.mark.parametrize("phase", IMPLEMENTED, ids=str)
 def test_an_address_reaches_the_other_party_of_its_call_only(phase: Phase) -> None:
     """Whatever four people do, each hears what it may, and each CallSetup names the other of its call."""
-    explore(phase, settings(max_examples=40))
+    explore(phase, settings(max_examples=12))
 
 
 def per_caller(told: dict[str, Advertised]) -> Callable[..., Message]:

@@ -196,6 +196,16 @@ def test_the_first_word_of_the_dialer_settles_the_connection() -> None:
     assert [] == race(Role.ACCEPTOR).heard(9)
 
 
+def test_the_first_word_settles_it_after_the_deadline_too() -> None:
+    """A decision may come later than the deadline; the dialer's word still tells its connection (RACE-17)."""
+    made = race(Role.ACCEPTOR)
+    for leg in (2, 3):
+        made.accepted(leg, "call-c1", WAN)
+    made.conclude()
+    assert [Close(2, CloseCode.NOT_SELECTED)] == made.heard(3)
+    assert 3 == made.leg
+
+
 def test_the_deadline_ends_what_has_not_succeeded() -> None:
     """Attempts are closed, the door is shut, and the outcome is what there is (RACE-11)."""
     dialer = race(Role.DIALER, LAN, WAN)

@@ -204,7 +204,7 @@ def test_an_example_is_judged_alike_by_every_phase_that_knows_its_members(path: 
 
 
 @pytest.mark.parametrize("name", schemas.messages(NEWEST))
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_drawn_messages_are_as_valid_as_they_claim(name: str, data: st.DataObject) -> None:
     """What is drawn for a view passes it; what is emitted is accepted too."""
@@ -215,7 +215,7 @@ def test_drawn_messages_are_as_valid_as_they_claim(name: str, data: st.DataObjec
 
 
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=2)
 @given(st.data())
 def test_a_drawn_fault_is_the_only_one(name: str, fault: str, data: st.DataObject) -> None:
     """A message drawn with a fault has exactly one error in the accept view."""

@@ -49,7 +49,7 @@ P = NEWEST
 FAULTS = {
     (name, fault): bad for name in with_members(P.value) for fault, bad in faults(name, P.value).items()
 }
-RELAXED = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+RELAXED = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 
 
 def text(value: object) -> bytes:
@@ -60,7 +60,7 @@ def text(value: object) -> bytes:
 # Frames
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=300), st.binary(max_size=20), st.data())
 def test_a_frame_is_read_from_any_pieces(payload: bytes, behind: bytes, data: st.DataObject) -> None:
     """However a stream is cut up, its payload comes once, as soon as its last byte is there."""
@@ -104,7 +104,7 @@ def test_the_limit_of_a_reader_is_its_own() -> None:
         FrameReader(limit=3).feed(frame(b"abcd"), fin=False)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=30), st.data())
 def test_a_stream_that_ends_early_is_cut_short(payload: bytes, data: st.DataObject) -> None:
     """Whichever byte is the last, an end before the frame is whole is a fault, raised once."""
@@ -195,7 +195,7 @@ def test_depth_counts_what_is_open_at_once(payload: bytes) -> None:
     assert json.loads(wrapped) == strict_json.parse(wrapped)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.recursive(st.just('[]{}"\\'), lambda inner: st.lists(inner, max_size=2), max_leaves=8),
     st.integers(1, 70),
@@ -411,7 +411,7 @@ def test_an_acceptable_message_is_accepted_and_kept(name: str, data: st.DataObje
 
 
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=2)
 @given(st.data())
 def test_a_message_with_one_fault_is_a_schema_violation(name: str, fault: str, data: st.DataObject) -> None:
     """Each single fault is refused as a violation, and the evidence names the message."""
@@ -484,7 +484,7 @@ def test_evidence_never_shows_a_token() -> None:
     assert decode(text({"AuthToken": {"token": "hunter2"}}), P) == AuthToken(token="hunter2")  # noqa: S106  a test's
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(
     st.binary(max_size=200) | st.text(alphabet='{}[]":,\\u0d8123eE+-.ntf alsrue', max_size=60).map(str.encode)
 )
