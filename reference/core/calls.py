@@ -91,10 +91,10 @@ class Calls:
             return HangupReason.BUSY
         if size > SMALL_MESSAGE or target == sender or live is not None:
             return HangupReason.ERROR
-        if self.presence.session(target) is None:
-            return HangupReason.ERROR
         there = self.presence.session(target)
-        counts = (self.registry.count(sender), self.registry.count(target), self.waiting.get(there or 0, 0))
+        if there is None:
+            return HangupReason.ERROR
+        counts = (self.registry.count(sender), self.registry.count(target), self.waiting.get(there, 0))
         return HangupReason.BUSY if max(counts) >= self.setting.limits.calls else None
 
     def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
