@@ -114,7 +114,8 @@ class Judge:
                 f"nobody completes a QUIC handshake at {host}:{port}; "
                 "start the relay under test, or name the address it listens on"
             )
-            raise TargetFaultError(message, Exit.NOT_JUDGED)
+            started = stage.relay.process is not None  # then it named this address itself
+            raise TargetFaultError(message, Exit.BROKE_PROTOCOL if started else Exit.NOT_JUDGED)
         self._reached.add(variant)
 
     def _verdict(self, check: Check, error: BaseException | None) -> tuple[Verdict, str]:

@@ -46,7 +46,7 @@ def here(
 def liar(tmp_path: Path, body: str) -> str:
     """Return the target of a relay that does what `body` says."""
     path = tmp_path / "liar.py"
-    path.write_text(f"import sys, time, signal\n{body}\n", encoding="utf-8")
+    path.write_text(f"import os, sys, time, signal\n{body}\n", encoding="utf-8")
     return f"exec:{sys.executable} {path}"
 
 
@@ -93,7 +93,7 @@ def test_a_relay_that_does_not_get_ready_broke_the_protocol(
 
 def test_a_relay_that_dies_in_the_middle_broke_the_protocol(tmp_path: Path) -> None:
     """A liar that announces itself and dies is at fault, and what was judged is kept, marked incomplete."""
-    target = liar(tmp_path, f"print('{READY.format(9)}', flush=True); sys.exit(3)")
+    target = liar(tmp_path, f"print('{READY.format(9)}', flush=True); os._exit(3)")
     done = suite("run", "--target", target, "--only", "TRANS", "--slow", "0.1", "--out", str(tmp_path))
     assert Exit.BROKE_PROTOCOL == done.returncode
     assert "ended with status 3" in sentence(done.stderr)
