@@ -55,6 +55,8 @@ class Size:
     series: int = 5
     rounds: int = 20  # a series, each with a call on either path
     dead_paths: int = 3
+    dialogues: int = 1000
+    judged: tuple[str, ...] = ()  # areas; none stands for all
 
     @property
     def batch(self) -> int:
@@ -63,7 +65,16 @@ class Size:
 
 
 QUICK = Size(
-    many=100, calls=20, datagrams=20, batches=2, idle_clients=20, repetitions=3, rounds=10, dead_paths=1
+    many=100,
+    calls=20,
+    datagrams=20,
+    batches=2,
+    idle_clients=20,
+    repetitions=3,
+    rounds=10,
+    dead_paths=1,
+    dialogues=100,
+    judged=("SEC",),
 )
 FULL = Size()
 

@@ -12,11 +12,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import ifaddr
 
 from bench.clients import PAYLOAD, StepError, Waiter
+from reference import interfaces
 from reference.core.addresses import parse_address
 from reference.core.errors import REASONS, CloseCode
 from reference.core.line import Account, Answer, Way
@@ -24,7 +26,7 @@ from reference.core.messages import Message, ReflectResponse
 from reference.core.registration import Identity
 from reference.endpoint import Endpoint, EndpointLimits
 from reference.handset import Handset
-from reference.talk import AudioPlan
+from reference.talk import AudioPlan, Talk
 
 HERE = "127.0.0.1"
 BARE = "bare"
@@ -52,7 +54,8 @@ class Talker(Waiter):
         super().__init__()
         given = {"answer": Answer.TRUSTED, **settings}
         account = Account(Identity.from_seed(secrets.token_bytes(32)), relay, **given)
-        self.handset = Handset(account, plan or AudioPlan(), self._tell, use=(loopback(),))
+        voice, listed = partial(Talk, plan or AudioPlan()), partial(interfaces.addresses, (loopback(),))
+        self.handset = Handset(account, voice, self._tell, listed)
         self.told: list[tuple[str, Mapping[str, object]]] = []
 
     @property
@@ -74,7 +77,7 @@ class Talker(Waiter):
     def places(self, target: str) -> None:
         """Call a fingerprint."""
         self.told.clear()
-        self.handset.perform(self.handset.core.place(target, time.monotonic()))
+        self.handset.perform(self.handset.core.place(target, self.handset.clock.now()))
 
     async def call(self, callee: Talker) -> None:
         """Call somebody, until both have heard the other; raises StepError when it ends before."""

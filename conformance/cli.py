@@ -6,6 +6,7 @@ sentence that says whose fault it was. The exit statuses are those of verdicts.p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from dataclasses import asdict
@@ -20,17 +21,23 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance import spec
-from conformance.verdicts import INTERRUPTION, RED, Exit, UsageError, Verdict
+from conformance.verdicts import INTERRUPTION, RED, Exit, TargetFaultError, UsageError, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
     from conformance.report import Run
+    from conformance.verdicts import Outcome
 
 app = typer.Typer(
-    help="Judge a DirectCall relay from outside, by its wire.",
+    help="Judge a DirectCall relay or client from outside.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+ALIKE = 8
+"""Requirements that are named where many have the same verdict for the same reason."""
+MODES = ("AcceptTrusted", "AcceptGeneric", "Reject")
 Jobs = Annotated[int, typer.Option(min=1, max=16, help="runs at the same time")]
 Only = Annotated[list[str] | None, typer.Option(help="an id (CALL-3) or an area (CALL); may be repeated")]
 
@@ -45,6 +52,8 @@ class Role(StrEnum):
 class Format(StrEnum):
     """What a report can be."""
 
+    HTML = "html"
+    SUMMARY = "summary"
     JUNIT = "junit"
     BADGE = "badge"
 
@@ -59,6 +68,8 @@ def main() -> None:
         _complain(str(error), Exit.USAGE)
     except spec.SpecificationError as error:
         _complain(f"the suite is at fault: {error}", Exit.NOT_JUDGED)
+    except TargetFaultError as fault:
+        _complain(str(fault), fault.status)
     except KeyboardInterrupt:
         _complain("the run was interrupted", Exit.NOT_JUDGED)
 
@@ -86,23 +97,21 @@ def _timers(text: str) -> dict[str, float]:
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Option(help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
+    target: Annotated[str, typer.Option(help="udp: or tcp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
     role: Annotated[Role, typer.Option(help="what the target is")] = Role.RELAY,
     phase: Annotated[str, typer.Option(help="the phase to judge")] = spec.NEWEST,
     only: Only = None,
     known_failures: Annotated[Path | None, typer.Option(help="TOML of accepted failures")] = None,
     seed: Annotated[int, typer.Option(help="decides every identity and call_id")] = 0,
     slow: Annotated[float, typer.Option(min=0.1, max=100, help="scales every patience")] = 1.0,
-    out: Annotated[Path | None, typer.Option(help="folder for results.json and junit.xml")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for results.json and the reports")] = None,
     timers: Annotated[str, typer.Option(help="of a running relay: register=10,ring=60,…")] = "",
     advertise: Annotated[str, typer.Option(help="the address a running relay names to clients")] = "",
+    examples: Annotated[int, typer.Option(min=1, max=100_000, help="dialogues that are drawn")] = 250,
 ) -> None:
     """Judge a target."""
     from conformance import runner  # noqa: PLC0415 - what `list` does not need is not loaded
 
-    if role is Role.CLIENT:
-        message = "the role client is not judged yet: the suite judges relays"
-        raise UsageError(message)
     order = runner.Order(
         target=target,
         phase=phase,
@@ -113,10 +122,50 @@ def run(
         out=out,
         timers=_timers(timers),
         advertise=advertise,
+        role=role,
+        examples=examples,
     )
     done = runner.perform(order)
     show(done)
     raise typer.Exit(int(done.exit_status))
+
+
+@app.command("replay")
+def replaying(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.json", help="a plan, as a run writes it")],
+    target: Annotated[str, typer.Option(help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")],
+    phase: Annotated[str, typer.Option(help="the phase of the relay")] = spec.NEWEST,
+    slow: Annotated[float, typer.Option(min=0.1, max=100, help="scales every patience")] = 1.0,
+    out: Annotated[Path | None, typer.Option(help="folder for packets, qlog and dialogue")] = None,
+) -> None:
+    """Perform a plan once more, and tell who said what; exit 1 when something is found."""
+    from conformance import plan as plans  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance import replay  # noqa: PLC0415 - the same
+    from conformance.targets import Target  # noqa: PLC0415 - the same
+
+    read = plans.load(plan)
+    with Target(target, slow=slow, phase=_known_phase(phase)) as relay:
+        done = replay.replay(read, relay, phase=phase, slow=slow, out=out)
+    replay.told(done, typer.echo)
+    raise typer.Exit(int(Exit.FAILED if done.findings else Exit.PASSED))
+
+
+def _folded(
+    outcomes: Sequence[Outcome], judged: Mapping[str, Verdict], known: Collection[str]
+) -> dict[tuple[str, str], list[str]]:
+    """Return what is no plain pass: the ids that have the same verdict, for people, for the same reason.
+
+    Of a requirement that was judged, what a further check of it could not be asked is no news.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in outcomes:
+        passed = one.verdict is Verdict.UNSUPPORTED and judged[one.id] is Verdict.PASS
+        if one.verdict is not Verdict.PASS and not passed:
+            accepted = one.id in known and one.verdict in RED
+            verdict = f"{one.verdict}{' (known)' if accepted else ''}"
+            ids = found.setdefault((verdict, one.message), [])
+            ids += [] if one.id in ids else [one.id]
+    return found
 
 
 def show(done: Run) -> None:
@@ -124,16 +173,19 @@ def show(done: Run) -> None:
     from conformance.runner import verdicts  # noqa: PLC0415 - what `list` does not need is not loaded
 
     console = Console()
-    judged = verdicts(done.outcomes)
+    tried = [one for one in done.outcomes if not done.fault or one.message != done.fault]
+    judged = verdicts(tried)
     table = Table("requirement", "verdict", "why")
-    for one in done.outcomes:
-        if one.verdict is not Verdict.PASS:
-            accepted = one.id in done.known and one.verdict in RED
-            table.add_row(one.id, f"{one.verdict}{' (known)' if accepted else ''}", escape(one.message))
+    for (verdict, why), ids in _folded(tried, judged, done.known).items():
+        more = f" and {len(ids) - ALIKE} more" if len(ids) > ALIKE else ""
+        table.add_row(f"{' '.join(ids[:ALIKE])}{more}", verdict, escape(why))
     if table.row_count:
         console.print(table)
     counts = [f"{count} {one}" for one in Verdict if (count := list(judged.values()).count(one))]
     console.print(f"{len(judged)} requirements judged: {', '.join(counts) or 'none'}")
+    left = {one.id for one in done.outcomes} - set(judged)
+    if left:
+        console.print(f"{len(left)} not judged, because the run could not go on")
     for sentence in done.stale:
         typer.echo(f"the known-failures file is stale: {sentence}", err=True)
     if done.fault:
@@ -143,9 +195,9 @@ def show(done: Run) -> None:
 @app.command("list")
 def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
     """List the requirements and whether each has a check."""
-    from conformance.checking import catalogue  # noqa: PLC0415 - loads the checks
+    from conformance.checking import everything  # noqa: PLC0415 - loads the checks
 
-    having = {one.id for one in catalogue()}
+    having = {one.id for one in everything()}
     rules = spec.requirements().values()
     if as_json:
         values = [asdict(rule) | {"checked": rule.id in having} for rule in rules]
@@ -162,11 +214,11 @@ def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machine
 def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Explain a requirement: what it asks, why, what is sent and what a pass looks like."""
     from conformance import trace  # noqa: PLC0415 - searches the tree
-    from conformance.checking import TABLE, catalogue  # noqa: PLC0415 - loads the checks
+    from conformance.checking import RELAY, SWEEPING, everything  # noqa: PLC0415 - loads the checks
 
     rule = spec.requirements().get(rule_id)
-    checks = [one for one in catalogue() if one.id == rule_id]
-    if rule is None and rule_id != TABLE:
+    checks = [one for one in everything() if one.id == rule_id]
+    if rule is None and rule_id not in SWEEPING:
         message = f"{rule_id!r} is the id of no requirement; `list` shows all of them"
         raise UsageError(message)
     if rule is not None:
@@ -175,7 +227,8 @@ def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         if rule.check_reason:
             typer.echo(f"  No check: {rule.check_reason}")
     for check in checks:
-        typer.echo(f"\n{check.name} (relay variant: {check.variant})")
+        how = f"relay variant: {check.variant}" if check.role == RELAY else "client"
+        typer.echo(f"\n{check.name} ({how})")
         typer.echo("  " + " ".join(check.text.split()))
     for mutant in trace.mutants() if trace.has_mutants() else ():
         if mutant.rule == rule_id:
@@ -210,7 +263,7 @@ def mutants(
     *,
     every: Annotated[bool, typer.Option("--all", help="ask every mutant every check")] = False,
     share: Annotated[
-        str, typer.Option(help="K/N: ask of the other chapters' checks the K-th of N parts only")
+        str, typer.Option(help="K/N: ask of the other rules' checks the K-th of N parts only")
     ] = "1/1",
 ) -> None:
     """Judge every mutant: each is to be rejected by the check of its rule and by no other."""
@@ -234,7 +287,7 @@ def mutants(
         (out / "kills.json").write_text(text, encoding="utf-8")
     typer.echo(kills.headline(done))
     if part.of > 1:
-        typer.echo(f"of the checks of other chapters, part {share} was asked")
+        typer.echo(f"of the checks of other rules, part {share} was asked")
     survivors = [one for one in done if not one.killed]
     for one in survivors:
         why = f"also failed {' '.join(one.unlisted)}" if one.unlisted else f"{one.verdict}: {one.message}"
@@ -242,12 +295,84 @@ def mutants(
     raise typer.Exit(int(Exit.FAILED if survivors or not done else Exit.PASSED))
 
 
+class Puppets(StrEnum):
+    """What can be left running."""
+
+    RELAY = "relay"
+    CALLER = "caller"
+    CALLEE = "callee"
+
+
+@app.command()
+def serve(
+    who: Annotated[Puppets, typer.Argument(help="relay, caller or callee")],
+    at: Annotated[str, typer.Option("--at", help="HOST:PORT: where to listen, or of the relay to go to")],
+    phase: Annotated[str, typer.Option(help="the phase of the puppet")] = spec.NEWEST,
+    target: Annotated[str, typer.Option(help="whom the caller calls: a fingerprint")] = "",
+    mode: Annotated[str, typer.Option(help="how the callee answers")] = "AcceptTrusted",
+    *,
+    ring: Annotated[bool, typer.Option("--ring", help="the relay calls whoever registers")] = False,
+) -> None:
+    """Leave a puppet running until ctrl-C, and print every message."""
+    import asyncio  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    from conformance import serve as serving  # noqa: PLC0415 - the same
+    from conformance.targets import resolve  # noqa: PLC0415 - the same
+
+    if mode not in MODES:
+        message = f"{mode!r} is no answer: say {', '.join(MODES)}"
+        raise UsageError(message)
+    if who is Puppets.CALLER and not target:
+        message = "a caller needs somebody to call: --target FINGERPRINT"
+        raise UsageError(message)
+    where, of = resolve(at, free=who is Puppets.RELAY), _known_phase(phase)
+    show: Callable[[str], None] = typer.echo
+    if who is Puppets.RELAY:
+        puppet = serving.relay(where, of, show, ring=ring)
+    else:
+        puppet = serving.end(where, of, show, name=who, mode=mode, target=target)
+    with contextlib.suppress(KeyboardInterrupt):  # its one way to end
+        asyncio.run(puppet)
+
+
+adapter_app = typer.Typer(no_args_is_help=True, help="Try an adapter.")
+app.add_typer(adapter_app, name="adapter")
+
+
+@adapter_app.callback()
+def _adapters() -> None:
+    """Try an adapter."""
+
+
+@adapter_app.command("check")
+def adapter_check(
+    target: Annotated[str, typer.Option(help="exec:COMMAND, tcp:HOST:PORT or ref:")],
+    phase: Annotated[str, typer.Option(help="the phase of the client")] = spec.NEWEST,
+    slow: Annotated[float, typer.Option(min=0.1, max=100, help="scales every patience")] = 1.0,
+) -> None:
+    """Check whether an adapter keeps to the control protocol."""
+    from conformance import adapter_check  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance.clients import ClientTarget  # noqa: PLC0415 - the same
+
+    def told(found: adapter_check.Found) -> None:
+        typer.echo(f"{'wrong' if found.fault else 'good '}  {found.probe}")
+        if found.fault:
+            typer.echo(f"       {found.fault}")
+
+    client = ClientTarget(target, slow=slow, phase=_known_phase(phase))
+    raise typer.Exit(int(adapter_check.run(client, slow=slow, told=told)))
+
+
+def _known_phase(phase: str) -> str:
+    if phase not in spec.REACHED:
+        message = f"the suite does not judge phase {phase!r}: it judges {', '.join(spec.REACHED)}"
+        raise UsageError(message)
+    return phase
+
+
 @app.command("report")
 def reporting(kind: Format, folder: Path) -> None:
     """Make a report from the results that a run left in a folder."""
     from conformance import report  # noqa: PLC0415 - what `list` does not need is not loaded
 
-    results = report.load(folder)
-    name, text = ("junit.xml", report.junit) if kind is Format.JUNIT else ("badge.json", report.badge)
-    (folder / name).write_text(text(results), encoding="utf-8")
-    typer.echo(str(folder / name))
+    typer.echo(str(report.remake(kind, folder)))

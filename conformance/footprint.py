@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.checking import TABLE, Check, catalogue
+from conformance.checking import RELAY, SWEEPING, Check, catalogue
 from conformance.judge import Judge
 from conformance.process import Launch
 from conformance.targets import PLACEHOLDER, Target
@@ -59,14 +59,14 @@ def touched() -> Touched:
         raise UsageError(message) from None
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of the checks that a mutant can be asked, in the order of running."""
-    return tuple(one.name for one in catalogue() if one.id != TABLE)
+def names(role: str = RELAY) -> tuple[str, ...]:
+    """Return the names of the checks that a mutant of a role can be asked, in the order of running."""
+    return tuple(one.name for one in catalogue(role) if one.id not in SWEEPING)
 
 
 @cache
-def _check(name: str) -> Check:
-    return next(one for one in catalogue() if one.name == name)
+def _check(name: str, role: str = RELAY) -> Check:
+    return next(one for one in catalogue(role) if one.name == name)
 
 
 def measure(name: str, functions: int, launch: Launch) -> frozenset[int] | None:
@@ -96,7 +96,7 @@ def measure(name: str, functions: int, launch: Launch) -> frozenset[int] | None:
 
 
 class Share(NamedTuple):
-    """Which part of the checks of other chapters a mutant is asked: every `of`-th one, by turns."""
+    """Which part of the checks of other rules a mutant is asked: every `of`-th one, by turns."""
 
     turn: int = 0
     of: int = 1
@@ -123,17 +123,15 @@ def asked(
 ) -> tuple[str, ...]:
     """Return the names of the checks to perform against a mutant, in the order of running.
 
-    Those of its own rule, of its collateral and of its own chapter are always among them, as far as they
-    run what it changes; of those of other chapters the ones whose turn it is.
+    Those of its own rule and of its collateral are always among them; of the others, as far as they run
+    what it changes, the ones whose turn it is.
     """
     own = {mutant.rule, *mutant.collateral}
-    area = mutant.rule.partition("-")[0]
     first = zlib.crc32(mutant.id.encode())  # another part for each mutant, the same in every run
     chosen = []
-    for place, name in enumerate(names()):
-        footprint, rule = footprints.get(name), _check(name).id
+    for place, name in enumerate(names(mutant.kind)):
+        footprint, rule = footprints.get(name), _check(name, mutant.kind).id
         meets = touched is None or footprint is None or bool(touched & footprint)
-        near = rule.partition("-")[0] == area or share.has(first + place)
-        if rule in own or (meets and near):
+        if rule in own or (meets and share.has(first + place)):
             chosen.append(name)
     return tuple(chosen)

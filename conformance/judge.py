@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
-from conformance import spec
+from conformance import evidence, spec
+from conformance.adapter import Refused
 from conformance.checking import Check
-from conformance.dialogue import Dialogue
-from conformance.ground import Memory
-from conformance.stage import Stage
-from conformance.targets import Relay, Target
+from conformance.clients import ClientTarget
+from conformance.dialogue import Dialogue, words
+from conformance.targets import Target
+from conformance.theatre import theatre
 from conformance.verdicts import (
     INTERRUPTION,
     RED,
@@ -22,27 +24,24 @@ from conformance.verdicts import (
     Untestable,
     Verdict,
 )
-
-LONGEST = 60.0
-"""Seconds a check may take, beside the relay's own timers; beyond it the suite is at fault."""
+from conformance.watch import Watch
 
 
 class Judge:
     """One run: a target, a seed, and the outcomes so far."""
 
-    def __init__(self, target: Target, *, seed: int = 0, slow: float = 1.0) -> None:
+    def __init__(self, target: Target | ClientTarget, *, seed: int = 0, slow: float = 1.0) -> None:
         """Start with nothing judged."""
         self.target = target
         self.outcomes: list[Outcome] = []
         self.fault: TargetFaultError | None = None
         self._seed = seed
-        self._slow = slow
-        self._memories: dict[str, Memory] = {}
+        self._theatre = theatre(target, slow)
         self._loop = asyncio.new_event_loop()
-        self._reached: set[str] = set()
 
     def close(self) -> None:
         """End the loop and what an interruption left in it; the target is its owner's."""
+        self._loop.run_until_complete(self._theatre.close())
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()
@@ -55,22 +54,29 @@ class Judge:
         began = time.monotonic()
         dialogue = Dialogue()
         error: BaseException | None = None
+        stage: Watch | None = None
+        reported = False
         try:
             if self.fault is not None:
                 raise self.fault  # noqa: TRY301 - the same for every check that is left
             self._needs(check)
-            relay = self.target.relay(check.variant)
-            stage = self._stage(check, relay)
+            seed = f"{self._seed}/{check.id}/{check.name}"
+            stage = self._loop.run_until_complete(self._theatre.stage(check, seed))
             dialogue = stage.dialogue
-            self._loop.run_until_complete(self._perform(check, stage))
+            try:
+                self._loop.run_until_complete(self._perform(check, stage))
+            finally:
+                reported = stage.reported
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is a verdict
             error = raised
         if INTERRUPTION.happened:
             raise KeyboardInterrupt
-        verdict, message = self._verdict(check, error)
-        steps = () if verdict is Verdict.PASS else dialogue.steps()
+        verdict, message = self._verdict(check, error, stage)
         seconds = time.monotonic() - began
-        outcome = Outcome(check.id, check.name, verdict, message, seconds, steps, error)
+        outcome = Outcome(check.id, check.name, verdict, message, seconds, error=error, text=check.text)
+        outcome = replace(outcome, rests_on="reported") if reported else outcome
+        if verdict is not Verdict.PASS:
+            outcome = _shown(outcome, dialogue)
         self.outcomes.append(outcome)
         return outcome
 
@@ -80,16 +86,11 @@ class Judge:
                 message = f"{needed}: the check stands on this requirement, which is not met"
                 raise Blocked(message)
 
-    def _stage(self, check: Check, relay: Relay) -> Stage:
-        memory = self._memories.setdefault(check.variant, Memory())
-        seed = f"{self._seed}/{check.id}/{check.name}"
-        return Stage(self.target, relay, seed, slow=self._slow, memory=memory, phase=relay.phase)
-
-    async def _perform(self, check: Check, stage: Stage) -> None:
-        limit = LONGEST * self._slow + 2 * max(stage.relay.timers.values())
+    async def _perform(self, check: Check, stage: Watch) -> None:
+        limit = self._theatre.limit(stage)
         try:
             async with asyncio.timeout(limit):
-                await self._reach(check.variant, stage)
+                await self._theatre.reach(check, stage)
                 await check.function(stage)
         except TimeoutError:
             message = f"the check did not end within {limit:.0f} s"
@@ -97,29 +98,13 @@ class Judge:
         except AssertionError:
             for puppet in stage.puppets:
                 for fault in puppet.violations():
-                    stage.dialogue.note(puppet.name, "<-", {"refused by the emit view": fault})
+                    stage.dialogue.note(puppet.name, "<-", {evidence.REFUSED: fault})
             raise
         finally:
-            stage.clear()
+            await stage.leave()
 
-    async def _reach(self, variant: str, stage: Stage) -> None:
-        """Make sure once that somebody answers at the relay's address."""
-        if variant in self._reached:
-            return
-        puppet = await stage.dial("probe", handshake=False)
-        await stage.until(lambda: puppet.connected or puppet.link.unreachable or bool(puppet.closed), 5.0)
-        if not puppet.connected and puppet.closed is None:
-            host, port = stage.relay.address
-            message = (
-                f"nobody completes a QUIC handshake at {host}:{port}; "
-                "start the relay under test, or name the address it listens on"
-            )
-            started = stage.relay.process is not None  # then it named this address itself
-            raise TargetFaultError(message, Exit.BROKE_PROTOCOL if started else Exit.NOT_JUDGED)
-        self._reached.add(variant)
-
-    def _verdict(self, check: Check, error: BaseException | None) -> tuple[Verdict, str]:
-        died = self.target.died()
+    def _verdict(self, check: Check, error: BaseException | None, stage: Watch | None) -> tuple[Verdict, str]:
+        died = self._theatre.died(check, stage)
         if died and self.fault is None:
             self.fault = TargetFaultError(died, Exit.BROKE_PROTOCOL)
             error = self.fault
@@ -130,7 +115,7 @@ class Judge:
                 rule = spec.requirements().get(check.id)
                 soft = rule is not None and rule.level.startswith(("SHOULD", "MAY"))
                 return Verdict.WARN if soft else Verdict.FAIL, _sentence(error)
-            case Untestable():
+            case Untestable() | Refused():
                 return Verdict.UNTESTABLE, str(error)
             case Unsupported():
                 return Verdict.UNSUPPORTED, str(error)
@@ -141,6 +126,14 @@ class Judge:
                 return Verdict.ERROR, str(error)
             case _:
                 return Verdict.ERROR, f"the suite is at fault: {type(error).__name__}: {error}"
+
+
+def _shown(outcome: Outcome, dialogue: Dialogue) -> Outcome:
+    """Return the outcome with what shows it."""
+    found, step = evidence.conclude(outcome.error, dialogue)
+    expected, received = words(found.expected), words(found.received)
+    outcome = replace(outcome, dialogue=dialogue.steps(), step=step, plan=found.plan)
+    return replace(outcome, expected=expected, received=received)
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,10 +1,9 @@
 """Kills: the suite proves itself: every mutant is rejected by the check of its rule, and by no other.
 
-CALL-TABLE is left out: it says the rules of the call once more, all at once, and would be everybody's
-collateral.
+The checks that judge many rules at once (checking.SWEEPING) are left out: they say the rules once more, and
+would be everybody's collateral.
 
-A relay mutant is asked every check that runs what it changes (footprint.py); a client mutant is judged by
-the command that its entry names, whose exit status 1 says that it was caught.
+A relay mutant is asked every check that runs what it changes, a client mutant all (footprint.py).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance import footprint, spec, trace, trial
+from conformance.checking import RELAY
 from conformance.trace import Mutant
 from conformance.verdicts import UsageError, Verdict, worst
 
@@ -62,13 +62,8 @@ def conclude(mutant: Mutant, outcomes: Sequence[trial.Said]) -> Kill:
     )
 
 
-def _relay(mutant: Mutant, names: Sequence[str]) -> list[Kill]:
-    return [conclude(mutant, trial.judge(mutant, names))]
-
-
-def _clients(mutants: Sequence[Mutant]) -> list[Kill]:
-    said = trial.clients(mutants)
-    return [Kill(one, str(said[one.id][0]), message=said[one.id][1]) for one in mutants]
+def _judge(mutant: Mutant, names: Sequence[str]) -> Kill:
+    return conclude(mutant, trial.judge(mutant, names))
 
 
 def run(
@@ -91,17 +86,13 @@ def run(
             raise UsageError(message)
     kills: list[Kill] = []
     with _pool(jobs) as pool:
-        clients = [one for one in chosen if one.kind == "client"]
-        waiting = {pool.submit(_clients, some): some for n in range(jobs) if (some := clients[n::jobs])}
         names = _names(pool, chosen, every=every, share=share)
-        relays = [one for one in chosen if one.kind != "client"]
-        waiting |= {pool.submit(_relay, one, names[one.id]): [one] for one in relays}
+        waiting = {pool.submit(_judge, one, names[one]): one for one in chosen}
         for future in as_completed(waiting):
-            for kill in _result(future, waiting[future]):
-                kills.append(kill)
-                told(kill)
-    order = {one.id: place for place, one in enumerate(chosen)}
-    return sorted(kills, key=lambda one: order[one.mutant.id])
+            kills.append(_result(future, waiting[future]))
+            told(kills[-1])
+    order = {one: place for place, one in enumerate(chosen)}
+    return sorted(kills, key=lambda one: order[one.mutant])
 
 
 @contextlib.contextmanager
@@ -118,39 +109,52 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def _names(
     pool: ProcessPoolExecutor, chosen: Sequence[Mutant], *, every: bool, share: footprint.Share
-) -> Mapping[str, tuple[str, ...]]:
+) -> Mapping[Mutant, tuple[str, ...]]:
     """Return which checks each mutant is asked."""
-    if every or sum(one.kind != "client" for one in chosen) < WORTHWHILE:
-        return dict.fromkeys((one.id for one in chosen), footprint.names())
+    relays = [one for one in chosen if one.kind == RELAY]
+    names = {one: footprint.asked(one, None, {}, share) for one in chosen}
+    if every:
+        return {one: footprint.names(one.kind) for one in chosen}
+    if len(relays) < WORTHWHILE:
+        return names
     touched = footprint.touched()
     wanted = footprint.names() if any(touched.by.values()) else ()
     measured = {name: pool.submit(trial.measure, name, touched.functions) for name in wanted}
     footprints = {name: future.result() for name, future in measured.items()}
-    return {one.id: footprint.asked(one, touched.by.get(one.id), footprints, share) for one in chosen}
+    those = {one: footprint.asked(one, touched.by.get(one.id), footprints, share) for one in relays}
+    return names | those
 
 
-def _result(future: Future[list[Kill]], mutants: Sequence[Mutant]) -> list[Kill]:
+def _result(future: Future[Kill], mutant: Mutant) -> Kill:
     error = future.exception()
-    if error is None:
-        return future.result()
-    return [Kill(one, str(Verdict.ERROR), message=f"{type(error).__name__}: {error}") for one in mutants]
+    return future.result() if error is None else Kill(mutant, str(Verdict.ERROR), message=_words(error))
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _selected(mutant: Mutant, only: Sequence[str]) -> bool:
     return any(one in (mutant.id, mutant.rule, mutant.rule.partition("-")[0]) for one in only)
 
 
-def headline(kills: Sequence[Kill]) -> str:
-    """Return the one line that is published."""
+def numbers(kills: Sequence[Kill]) -> dict[str, int]:
+    """Return the four numbers that are published; of a rule for both roles both have to hold."""
     musts = [row for row in trace.rows() if row.rule.level.startswith("MUST")]
     observable = [row for row in musts if not row.rule.check_reason]
-    checked = [row for row in observable if row.checks]
+    checked = [row for row in observable if not any(one.startswith("check") for one in row.missing)]
     killed = {one.mutant.rule for one in kills if one.killed} - {
         one.mutant.rule for one in kills if not one.killed
     }
-    alone = [row for row in checked if row.rule.id in killed]
+    broken = [row for row in checked if not any(one.startswith("mutant") for one in row.missing)]
+    alone = [row for row in broken if row.rule.id in killed]
     counts = {"MUSTs": musts, "observable": observable, "checked": checked, "killed alone": alone}
-    return " / ".join(f"{name} {len(those)}" for name, those in counts.items())
+    return {name: len(those) for name, those in counts.items()}
+
+
+def headline(kills: Sequence[Kill]) -> str:
+    """Return the one line that is published."""
+    return " / ".join(f"{name} {count}" for name, count in numbers(kills).items())
 
 
 def table(kills: Sequence[Kill]) -> list[dict[str, Any]]:
@@ -159,6 +163,7 @@ def table(kills: Sequence[Kill]) -> list[dict[str, Any]]:
     return [
         {
             "mutant": one.mutant.id,
+            "role": one.mutant.kind,
             "rule": one.mutant.rule,
             "title": one.mutant.title,
             "level": known[one.mutant.rule].level if one.mutant.rule in known else "",

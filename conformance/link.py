@@ -9,9 +9,10 @@ from another port.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from aioquic import tls
 from aioquic._buffer import Buffer
@@ -19,8 +20,11 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import NetworkAddress, QuicConnection, QuicReceiveContext
 from aioquic.quic.events import QuicEvent
+from aioquic.quic.logger import QuicLogger
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
+
+logging.getLogger("quic").setLevel(logging.CRITICAL)  # what a peer does wrong is a verdict, not a line
 
 GROUPS = (tls.Group.SECP256R1, tls.Group.X25519)
 """What a puppet offers a key share of: the group that TLS 1.3 makes mandatory and the usual one.
@@ -52,9 +56,9 @@ class Close(NamedTuple):
 class Connection(QuicConnection):
     """A QUIC connection that can withhold stream credit and tells what it notices."""
 
-    def __init__(self, configuration: QuicConfiguration, streams: int | None) -> None:
+    def __init__(self, configuration: QuicConfiguration, streams: int | None, **others: Any) -> None:  # noqa: ANN401
         """Grant the other side `streams` streams and not one more; None: as many as it likes."""
-        super().__init__(configuration=configuration)
+        super().__init__(configuration=configuration, **others)
         self._ack_delay = ACKNOWLEDGES_WITHIN
         self.frozen = streams is not None
         if streams is not None:
@@ -67,6 +71,16 @@ class Connection(QuicConnection):
     def datagram_limit(self) -> int:
         """The max datagram frame size that the other side advertised, in bytes; 0 when it did not."""
         return self._remote_max_datagram_frame_size or 0
+
+    @property
+    def streams_limit(self) -> int:
+        """How many bidirectional streams the other side has let us open so far; 0 before it says so."""
+        return self._remote_max_streams_bidi
+
+    @property
+    def idle_limit(self) -> float:
+        """The max idle timeout that the other side announced, in seconds; 0 when it announced none."""
+        return self._remote_max_idle_timeout or 0.0
 
     def grant(self, streams: int) -> None:
         """Grant `streams` further streams at last, and from then on as many as are used."""
@@ -187,6 +201,19 @@ class Link(QuicConnectionProtocol):
             super().transmit()
 
 
+def client_configuration(server_name: str | None, alpn: str = "wzp", packet: int = 1200) -> QuicConfiguration:
+    """Return how a puppet dials; `packet` is the UDP payload in bytes."""
+    return QuicConfiguration(
+        is_client=True,
+        alpn_protocols=[alpn],
+        server_name=server_name,
+        verify_mode=ssl.CERT_NONE,
+        idle_timeout=30.0,
+        max_datagram_frame_size=65535,
+        max_datagram_size=packet,
+    )
+
+
 async def dial(
     address: tuple[str, int],
     notice: Callable[[QuicEvent | None], None],
@@ -196,21 +223,18 @@ async def dial(
     streams: int | None = None,
     packet: int = 1200,
     muted: bool = False,
+    log: QuicLogger | None = None,
+    secrets: TextIO | None = None,
 ) -> Link:
     """Start a connection to `address` (IP, port); the handshake is not awaited.
 
     `streams` limits what the other side may open, `packet` is the UDP payload in bytes, `muted` holds
-    every answer back until `unmute`.
+    every answer back until `unmute`. What the connection does goes into `log`, what opens its packets into
+    `secrets`, in the format of NSS key logs.
     """
-    configuration = QuicConfiguration(
-        is_client=True,
-        alpn_protocols=[alpn],
-        server_name=server_name,
-        verify_mode=ssl.CERT_NONE,
-        idle_timeout=30.0,
-        max_datagram_frame_size=65535,
-        max_datagram_size=packet,
-    )
+    configuration = client_configuration(server_name, alpn, packet)
+    configuration.quic_logger = log
+    configuration.secrets_log_file = secrets
     loop = asyncio.get_running_loop()
     _, link = await loop.create_datagram_endpoint(
         lambda: Link(Connection(configuration, streams), notice), remote_addr=address

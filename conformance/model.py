@@ -101,17 +101,25 @@ class Troupe:
         if cell.state == "Pending" or cell.event in ("registration", "loss"):
             own = self._own(str(cell))
             try:
-                return await _play(own, await _people(own, shy=cell.state == "Pending"), cell)
+                fault = await _play(own, await _people(own, shy=cell.state == "Pending"), cell)
             finally:
                 own.clear()
+            return self._keep(fault, own, 0)
         if self._shared is None:
             own = self._own(str(self._number))
             self._shared = own, await _people(own, shy=False)
         stage, people = self._shared
-        fault = await _play(stage, people, cell)
+        mark = stage.dialogue.mark()
+        fault = self._keep(await _play(stage, people, cell), stage, mark)
         for party in people[:2]:
             party.send(identity.hangup())
         await stage.settle(rounds=1)
+        return fault
+
+    def _keep(self, fault: str, stage: Stage, since: int) -> str:
+        """Keep the dialogue of the first fault and return the fault; one is enough to show."""
+        if fault and not self._stage.dialogue.mark():
+            self._stage.dialogue.adopt(stage.dialogue, since)
         return fault
 
     def _own(self, name: str) -> Stage:

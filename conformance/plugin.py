@@ -11,9 +11,10 @@ from typing import Any, cast
 import pytest
 
 from conformance import spec
-from conformance.checking import Check, order, selection
+from conformance.checking import CLIENT, RELAY, Check, order, selection
+from conformance.clients import ClientTarget
 from conformance.judge import Judge
-from conformance.targets import Target
+from conformance.targets import EXAMPLES, Exploring, Target
 from conformance.verdicts import Exit, TargetFaultError, UsageError, Verdict
 
 JUDGE = pytest.StashKey[Judge]()
@@ -22,11 +23,15 @@ OWNED = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare what a run can be told."""
-    group = parser.getgroup("conformance", "conformance of a relay")
-    group.addoption("--target", default="", help="udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID")
+    group = parser.getgroup("conformance", "conformance of a relay or a client")
+    group.addoption(
+        "--target", default="", help="udp:HOST:PORT, tcp:HOST:PORT, exec:COMMAND, ref: or mutant:ID"
+    )
+    group.addoption("--role", default=RELAY, choices=(RELAY, CLIENT), help="what the target is")
     group.addoption("--only", action="append", default=[], help="an id or an area; may be repeated")
     group.addoption("--seed", type=int, default=0, help="decides every identity and call_id")
     group.addoption("--slow", type=float, default=1.0, help="scales every patience")
+    group.addoption("--examples", type=int, default=EXAMPLES, help="dialogues that are drawn")
     group.addoption("--phase", default=spec.NEWEST, help="the phase to judge")
 
 
@@ -37,14 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     target = config.getoption("--target")
     if not target:
-        message = "say which relay to judge: --target udp:HOST:PORT, exec:COMMAND or ref:"
+        message = "say what to judge: --target udp:HOST:PORT, tcp:HOST:PORT, exec:COMMAND or ref:"
         raise pytest.UsageError(message)
     slow, phase = config.getoption("--slow"), config.getoption("--phase")
     if phase not in spec.REACHED:
         message = f"the suite does not judge phase {phase!r}: it judges {', '.join(spec.REACHED)}"
         raise pytest.UsageError(message)
     try:
-        made = Target(target, slow=slow, phase=phase)
+        plans = Exploring(config.getoption("--examples"), config.getoption("--seed"))
+        made: Target | ClientTarget = Target(target, slow=slow, phase=phase, plans=plans)
+        if config.getoption("--role") == CLIENT:
+            made = ClientTarget(target, slow=slow, phase=phase)
         config.stash[JUDGE] = Judge(made, seed=config.getoption("--seed"), slow=slow)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
@@ -55,18 +63,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started here."""
     judge = config.stash.get(JUDGE, None)
     if judge is not None and config.stash.get(OWNED, False):
-        judge.target.close()
         judge.close()
+        judge.target.close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what was selected, in the order of running, and start the relays it needs."""
-    judge = config.stash[JUDGE]
+    judge, role = config.stash[JUDGE], config.getoption("--role")
     try:
-        chosen = selection(config.getoption("--only"), config.getoption("--phase"))
+        chosen = selection(config.getoption("--only"), config.getoption("--phase"), role)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
-    kept = [item for item in items if (one := declared(item)) is not None and one.id in chosen]
+    kept = [item for item in items if _chosen(declared(item), role, chosen)]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     kept.sort(key=lambda item: order(cast("Check", declared(item))))
     items[:] = kept
@@ -74,6 +82,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         judge.target.start(*{cast("Check", declared(item)).variant: None for item in kept})
     except TargetFaultError as fault:
         judge.fault = fault  # every check says so
+
+
+def _chosen(one: Check | None, role: str, chosen: set[str]) -> bool:
+    return one is not None and one.role == role and one.id in chosen
 
 
 @pytest.fixture

@@ -32,6 +32,10 @@ class Child(Protocol):
         """Where its standard output can be read."""
 
     @property
+    def stdin(self) -> IO[bytes] | None:
+        """Where its standard input can be written, if it has one."""
+
+    @property
     def returncode(self) -> int | None:
         """Its exit status, once `poll` or `wait` has seen its end."""
 
@@ -61,6 +65,27 @@ def cold(command: list[str], errors: IO[bytes]) -> Child:
         stderr=errors,
         start_new_session=True,  # ctrl-C is the suite's to handle
     )
+
+
+LaunchPiped = Launch
+"""Starts a command whose standard input and output are pipes to the suite; as `Launch` beside."""
+
+
+def piped(command: list[str], errors: IO[bytes]) -> Child:
+    """Start a process that loads everything itself and listens to its standard input."""
+    return subprocess.Popen(  # noqa: S603 - the command is the user's own
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
+def last_words(log: Path) -> str:
+    """Return what a process said last on standard error, for the end of a sentence."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"; its last words: {lines[-1][:200]}" if lines else "; it said nothing on standard error"
 
 
 class Process:
@@ -135,11 +160,11 @@ class Process:
         """Return a sentence when the process ended without being asked, or nothing."""
         if self._asked or self._child.poll() is None:
             return ""
-        return f"{self._end()} in the middle of the run{self._quote()}"
+        when = "in the middle of the run" if self._told is not None else "before anything was sent to it"
+        return f"{self._end()} {when}{self._quote()}"
 
     def _end(self) -> str:
         return f"the relay under test ended with status {self._child.returncode}"
 
     def _quote(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"; its last words: {lines[-1][:200]}" if lines else "; it said nothing on standard error"
+        return last_words(self._log)

@@ -7,6 +7,7 @@ the other side opens is ended (TRANS-11), so that a puppet is a good peer unless
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +45,25 @@ class Heard:
 class Puppet:
     """One connection of one person to the implementation under test."""
 
-    def __init__(self, name: str, identity: Identity, dialogue: Dialogue, pulse: Pulse, phase: str) -> None:
-        """Start unconnected; `name` stands in the dialogue."""
+    def __init__(
+        self,
+        name: str,
+        identity: Identity,
+        dialogue: Dialogue,
+        pulse: Pulse,
+        phase: str,
+        *,
+        accepts: bool = False,
+    ) -> None:
+        """Start unconnected; `name` stands in the dialogue. With `accepts` the other side has dialled."""
         self.name = name
         self.identity = identity
         self.inbox: list[Heard] = []
         self.datagrams: list[bytes] = []
-        self.streams = Streams()
+        self.reflex: Callable[[Heard], None] = lambda _: None
+        self.acknowledged: set[int] = set()
+        self._opened_there = 0 if accepts else 1
+        self.streams = Streams(self._opened_there)
         self._raw: dict[int, bytearray] = {}
         self._faults: list[str] = []
         self._messages: list[Message] = []
@@ -197,6 +210,8 @@ class Puppet:
                 self.name, "<-", {"datagram": event.data[:24].hex(), "bytes": len(event.data)}
             )
             self.datagrams.append(event.data)
+        elif isinstance(event, events.PingAcknowledged):
+            self.acknowledged.add(event.uid)
         if self._link is not None and self.closed is not None and not self._reported:
             self._reported = True
             self._dialogue.note(self.name, "<-", {"close": self.closed.code, "reason": self.closed.reason})
@@ -205,7 +220,7 @@ class Puppet:
     def _take(self, stream: int, data: bytes, *, end: bool) -> None:
         for number, content in self.streams.take(stream, data, end=end):
             self._hear(number, content)
-        opened_there = stream % 4 == 1
+        opened_there = stream % 4 == self._opened_there
         if end and opened_there and self.alive and stream not in self.reset | self.stopped:
             self.quic.send_stream_data(stream, b"", end_stream=True)
 
@@ -221,6 +236,7 @@ class Puppet:
         self.inbox.append(Heard(stream, codec.name_of(message), codec.body_of(message)))
         if self.inbox[-1].name == "Pong":
             self._count(self.inbox[-1].body.get("timestamp_ms"))
+        self.reflex(self.inbox[-1])
 
     def _count(self, number: object) -> None:
         if isinstance(number, int) and (number in self.sent_numbers or number in OWN_NUMBERS):

@@ -1,31 +1,50 @@
-"""Reports: results.json, the only source, and what is made from it.
+"""Reports: results.json, the only source of all others, and the folder that a run leaves.
 
-Everything but `timing` follows from the target's behaviour and the seed: two runs with the same seed
-differ there only, as long as the implementation behaves the same.
+Rules of this file: everything but `timing` follows from the target's behaviour and the seed, so that two
+runs with the same seed differ there only, as long as the implementation behaves the same; a report is
+made from the results alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
-from conformance import spec
+import jsonschema
+
+from conformance import formats, page, spec
+from conformance.checking import catalogue
+from conformance.dialogue import shorten, words
 from conformance.known import Known
-from conformance.verdicts import RED, Exit, Outcome, UsageError, Verdict, worst
+from conformance.verdicts import RED, Exit, Outcome, UsageError, worst
 
 Results = dict[str, Any]
 RESULTS = "results.json"
+FORMATS: dict[str, tuple[str, Callable[[Results], str]]] = {
+    "html": ("report.html", page.html),
+    "summary": ("summary.md", formats.summary),
+    "junit": ("junit.xml", formats.junit),
+    "badge": ("badge.json", formats.badge),
+}
+"""The reports: the name of the file, and what makes its text from the results."""
+_HIDDEN = ("addr", "advertise", "tls_fingerprint")
+"""Members of the ready line that are another one at every start."""
+_LONG_COMPLAINT = 300
 
 
 @dataclass
 class Run:
-    """What a run was asked for and what became of it."""
+    """What a run was asked for and what became of it.
+
+    `command` are the words after `python -m conformance` that judge the target so again.
+    """
 
     target: str
     phase: str
@@ -34,10 +53,15 @@ class Run:
     known: Mapping[str, Known] = field(default_factory=dict)
     stale: Sequence[str] = ()
     complete: bool = True
+    interrupted: bool = False
     fault: str = ""
     ready: Mapping[str, Any] = field(default_factory=dict)
     exit_status: Exit = Exit.PASSED
     seconds: float = 0.0
+    role: str = "relay"
+    only: Sequence[str] = ()
+    selected: Collection[str] = ()
+    command: Sequence[str] = ()
 
 
 def version() -> str:
@@ -48,33 +72,43 @@ def version() -> str:
         return "source"
 
 
+@cache
+def edition() -> str:
+    """Return what tells one text of the specification from another: the beginning of its SHA-256."""
+    digest = hashlib.sha256()
+    for path in sorted(spec.folder().glob("*.md")):
+        digest.update(f"{path.name}\n{path.read_text(encoding='utf-8')}".encode())
+    return digest.hexdigest()[:12]
+
+
 def build(run: Run) -> Results:
     """Return the results of a run (results.schema.json)."""
     rules = spec.requirements()
     judged: dict[str, list[Outcome]] = {}
     for outcome in run.outcomes:
         judged.setdefault(outcome.id, []).append(outcome)
-    entries = [_entry(rules.get(name), name, judged[name], run.known) for name in sorted(judged, key=_place)]
+    entries = [_entry(rules.get(name), name, judged[name], run) for name in sorted(judged, key=_place)]
+    having = {one.id for one in catalogue(run.role)}
+    counts = Counter(one["verdict"] for one in entries)
     return {
         "suite": version(),
-        "target": run.target,
-        "role": "relay",
+        "spec": edition(),
+        "target": words(run.target),
+        "role": run.role,
         "phase": run.phase,
+        "phases": [*spec.REACHED],
         "seed": run.seed,
-        "ready": {
-            key: value
-            for key, value in run.ready.items()
-            if key not in ("addr", "advertise", "tls_fingerprint")
-        },
+        "only": [*run.only],
+        "command": [*map(words, run.command)],
+        "ready": shorten({key: value for key, value in run.ready.items() if key not in _HIDDEN}),
         "complete": run.complete,
-        "fault": run.fault,
+        "interrupted": run.interrupted,
+        "fault": words(run.fault),
         "exit_status": int(run.exit_status),
-        "summary": {
-            str(verdict): count
-            for verdict, count in sorted(Counter(one["verdict"] for one in entries).items())
-        },
-        "stale": list(run.stale),
+        "summary": {str(verdict): count for verdict, count in sorted(counts.items())},
+        "stale": [*map(words, run.stale)],
         "requirements": entries,
+        "unjudged": [_unjudged(rule, run, having) for name, rule in rules.items() if name not in judged],
         "timing": {
             "seconds": round(run.seconds, 3),
             "checks": {one.name: round(one.seconds, 3) for one in run.outcomes},
@@ -87,33 +121,66 @@ def _place(name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order)), name
 
 
-def _entry(
-    rule: spec.Requirement | None, name: str, outcomes: list[Outcome], known: Mapping[str, Known]
-) -> dict[str, Any]:
-    verdict = worst([one.verdict for one in outcomes])
+def _sentence(rule: spec.Requirement) -> dict[str, Any]:
     return {
-        "id": name,
-        "chapter": rule.chapter if rule else "call",
-        "level": rule.level if rule else "MUST",
-        "since": rule.since if rule else "0",
-        "sentence": rule.sentence if rule else "The whole table of a call, cell by cell.",
+        "id": rule.id,
+        "chapter": rule.chapter,
+        "roles": [*rule.roles],
+        "level": rule.level,
+        "since": rule.since,
+        "sentence": rule.sentence,
+        "why": rule.why,
+        "seen": rule.seen,
+    }
+
+
+def _entry(rule: spec.Requirement | None, name: str, outcomes: list[Outcome], run: Run) -> dict[str, Any]:
+    verdict = worst([one.verdict for one in outcomes])
+    whole = spec.Requirement(
+        *(name, "call", (run.role,), "0", "MUST", "The whole table of a call, cell by cell."),
+        *("what no sentence names must not happen either.", "a message too many, or one too few.", ""),
+    )
+    observed = all(one.rests_on == "observed" for one in outcomes)
+    return _sentence(rule or whole) | {
         "verdict": str(verdict),
-        "rests_on": "observed",
-        "known": known[name].reason if name in known and verdict in RED else "",
-        "checks": [
-            {
-                "name": one.name,
-                "verdict": str(one.verdict),
-                "message": one.message,
-                "dialogue": [*_untimed(one)],
-            }
-            for one in outcomes
-        ],
+        "rests_on": "observed" if observed else "reported",
+        "known": words(run.known[name].reason) if name in run.known and verdict in RED else "",
+        "checks": [*map(_check, outcomes)],
+    }
+
+
+def _check(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "name": outcome.name,
+        "text": " ".join(outcome.text.split()),
+        "verdict": str(outcome.verdict),
+        "message": words(outcome.message),
+        "expected": outcome.expected,
+        "received": outcome.received,
+        "plan": outcome.plan,
+        "step": outcome.step,
+        "dialogue": [*_untimed(outcome)],
     }
 
 
 def _untimed(outcome: Outcome) -> list[dict[str, Any]]:
-    return [{key: step[key] for key in ("who", "direction", "what")} for step in outcome.dialogue]
+    return [{key: value for key, value in step.items() if key != "ms"} for step in outcome.dialogue]
+
+
+def _unjudged(rule: spec.Requirement, run: Run, having: set[str]) -> dict[str, Any]:
+    """Return the entry of a requirement without an outcome, with the first reason that holds."""
+    if run.role not in rule.roles:
+        because = "role"
+    elif not spec.exists(rule.since, run.phase):
+        because = "phase"
+    elif rule.check_reason:
+        because = "no check"
+    elif rule.id in run.selected:
+        because = "not reached"
+    else:
+        because = "not selected" if rule.id in having else "not written"
+    reason = rule.check_reason if because == "no check" else ""
+    return _sentence(rule) | {"because": because, "reason": reason}
 
 
 def schema() -> Results:
@@ -124,14 +191,27 @@ def schema() -> Results:
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write results.json and junit.xml; raises UsageError when the folder cannot be written."""
+    """Write results.json and every report; raises UsageError when the folder cannot be written."""
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    _save(folder / RESULTS, text)
+    for name, make in FORMATS.values():
+        _save(folder / name, make(results))
+
+
+def remake(kind: str, folder: Path) -> Path:
+    """Make one report from the results in a folder; return its file; raises UsageError when it cannot."""
+    name, make = FORMATS[kind]
+    _save(folder / name, make(load(folder)))
+    return folder / name
+
+
+def _save(path: Path, text: str) -> None:
+    """Write a text; half a character, which an implementation may have said, is written as its escape."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
-        (folder / RESULTS).write_text(text, encoding="utf-8")
-        (folder / "junit.xml").write_text(junit(results), encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        message = f"the results cannot be written: {error.filename or folder}: {error.strerror}"
+        message = f"the results cannot be written: {error.filename or path}: {error.strerror}"
         raise UsageError(message) from None
 
 
@@ -143,56 +223,13 @@ def load(folder: Path) -> Results:
     except OSError as error:
         message = f"there are no results: {path}: {error.strerror}"
         raise UsageError(message) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"{path} holds no results: {error}"
         raise UsageError(message) from None
+    fault = next(iter(jsonschema.Draft202012Validator(schema()).iter_errors(results)), None)
+    if fault is not None:
+        said = " ".join(fault.message.split())
+        said = said if len(said) <= _LONG_COMPLAINT else f"{said[:_LONG_COMPLAINT]}…"
+        message = f"{path} holds no results of this version of the suite, at {fault.json_path}: {said}"
+        raise UsageError(message)
     return results
-
-
-_ELEMENTS = {
-    Verdict.FAIL: "failure",
-    Verdict.UNTESTABLE: "failure",
-    Verdict.BLOCKED: "failure",
-    Verdict.ERROR: "error",
-    Verdict.UNSUPPORTED: "skipped",
-}
-
-
-def junit(results: Results) -> str:
-    """Return the results as JUnit XML: a test suite a chapter, a test case a check."""
-    root = ET.Element("testsuites", name=f"conformance of {results['target']}")
-    suites: dict[str, ET.Element] = {}
-    for rule in results["requirements"]:
-        suite = suites.get(rule["chapter"])
-        if suite is None:
-            suite = suites[rule["chapter"]] = ET.SubElement(root, "testsuite", name=rule["chapter"])
-        for one in rule["checks"]:
-            seconds = results["timing"]["checks"].get(one["name"], 0)
-            case = ET.SubElement(suite, "testcase", classname=rule["id"], name=one["name"], time=str(seconds))
-            element = "skipped" if rule["known"] else _ELEMENTS.get(Verdict(one["verdict"]))
-            if element is not None:
-                ET.SubElement(case, element, message=_printable(f"{one['verdict']}: {one['message']}"))
-    for suite in suites.values():
-        suite.set("tests", str(len(suite)))
-        for plural, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-            suite.set(plural, str(len(suite.findall(f"*/{tag}"))))
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _printable(text: str) -> str:
-    """XML has no way to say a control character."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def badge(results: Results) -> str:
-    """Return what a badge service shows, as JSON."""
-    required = [one for one in results["requirements"] if one["verdict"] != Verdict.UNSUPPORTED]
-    passed = sum(one["verdict"] in (Verdict.PASS, Verdict.WARN) for one in required)
-    good = results["exit_status"] == Exit.PASSED and results["complete"]
-    shown = {
-        "schemaVersion": 1,
-        "label": f"DirectCall relay, phase {results['phase']}",
-        "message": f"{passed} of {len(required)}",
-        "color": "brightgreen" if good else "red",
-    }
-    return json.dumps(shown) + "\n"

@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from conformance import known, report, spec
-from conformance.checking import Check, catalogue, selection
+from conformance.checking import RELAY, Check, catalogue, selection
+from conformance.clients import ClientTarget
 from conformance.judge import Judge
 from conformance.report import Run
-from conformance.targets import Target
+from conformance.targets import EXAMPLES, Exploring, Target
 from conformance.verdicts import RED, Exit, Outcome, UsageError, Verdict, worst
 
 _HERE = Path(__file__).resolve().parent
@@ -41,6 +42,8 @@ class Order:
     out: Path | None = None
     timers: Mapping[str, float] = field(default_factory=dict)
     advertise: str = ""
+    role: str = RELAY
+    examples: int = EXAMPLES
 
 
 class _Follower:
@@ -67,17 +70,16 @@ def perform(order: Order) -> Run:
     if order.phase not in spec.REACHED:
         message = f"the suite does not judge phase {order.phase!r}: it judges {', '.join(spec.REACHED)}"
         raise UsageError(message)
-    chosen = selection(order.only, order.phase)
-    having = frozenset(one.id for one in catalogue())
+    chosen = selection(order.only, order.phase, order.role)
+    having = frozenset(one.id for one in catalogue(order.role))
     accepted = known.read(order.known_failures, having)
     if order.out is not None:
         _writable(order.out)
-    run = Run(order.target, order.phase, order.seed, known=accepted)
+    run = Run(order.target, order.phase, order.seed, known=accepted, only=order.only, selected=chosen)
+    run.role, run.command = order.role, _command(order)
     began = time.monotonic()
-    target = Target(
-        order.target, slow=order.slow, timers=order.timers, advertise=order.advertise, phase=order.phase
-    )
-    checks = [one for one in catalogue() if one.id in chosen]
+    target = _target(order)
+    checks = [one for one in catalogue(order.role) if one.id in chosen]
     try:
         _judge(order, run, target, checks)
     finally:
@@ -90,11 +92,29 @@ def perform(order: Order) -> Run:
     return run
 
 
-def _judge(order: Order, run: Run, target: Target, checks: Sequence[Check]) -> None:
+def _target(order: Order) -> Target | ClientTarget:
+    if order.role != RELAY:
+        return ClientTarget(order.target, slow=order.slow, phase=order.phase)
+    return Target(
+        order.target,
+        slow=order.slow,
+        timers=order.timers,
+        advertise=order.advertise,
+        phase=order.phase,
+        plans=Exploring(order.examples, order.seed, order.out),
+    )
+
+
+def _judge(order: Order, run: Run, target: Target | ClientTarget, checks: Sequence[Check]) -> None:
     judge = Judge(target, seed=order.seed, slow=order.slow)
     run.outcomes = judge.outcomes
     arguments = ["-c", str(_HERE / "checks.ini"), f"--rootdir={_HERE}", f"--slow={order.slow}"]
-    arguments += [f"--phase={order.phase}", *(f"--only={one}" for one in order.only), str(_HERE / "checks")]
+    arguments += [
+        f"--phase={order.phase}",
+        f"--role={order.role}",
+        *(f"--only={one}" for one in order.only),
+        str(_HERE / "checks"),
+    ]
     said = io.StringIO()
     console = Console(stderr=True)
     try:
@@ -106,13 +126,25 @@ def _judge(order: Order, run: Run, target: Target, checks: Sequence[Check]) -> N
         run.complete, run.fault = False, str(judge.fault)
         run.exit_status = judge.fault.status
     elif status is pytest.ExitCode.INTERRUPTED:
-        run.complete, run.fault = False, "the run was interrupted; what had been judged until then is kept"
+        run.complete, run.interrupted = False, True
+        run.fault = "the run was interrupted; what had been judged until then is kept"
     elif len(judge.outcomes) != len(checks):
         run.complete = False
         last = said.getvalue().strip().splitlines()[-1:] or ["pytest said nothing"]
         run.fault = f"the suite is at fault: {len(judge.outcomes)} of {len(checks)} checks ran: {last[0]}"
     with contextlib.suppress(Exception):
-        run.ready = target.relay("signed").ready
+        run.ready = target.relay("signed").ready if isinstance(target, Target) else target.ready
+
+
+def _command(order: Order) -> list[str]:
+    """Return the words after `python -m conformance` that judge this target so again, but for --only."""
+    command = ["run", "--role", order.role, "--target", order.target, "--phase", order.phase]
+    command += ["--seed", str(order.seed)]
+    command += ["--slow", f"{order.slow:g}"] if order.slow != 1 else []
+    timers = ",".join(f"{name}={seconds:g}" for name, seconds in order.timers.items())
+    command += ["--timers", timers] if timers else []
+    command += ["--examples", str(order.examples)] if order.examples != EXAMPLES else []
+    return [*command, "--advertise", order.advertise] if order.advertise else command
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.codec import Message
-from conformance.ground import FAST, GRACE, Ground
+from conformance.ground import Ground
 from conformance.identity import Identity
 from conformance.puppet import Puppet
-from conformance.verdicts import Untestable
+from conformance.verdicts import Blocked, Deviation, Evidence, Untestable
+from conformance.watch import FAST, GRACE
 
 STREAMS_OF_A_SHY_PUPPET = 2
 """Streams that a puppet grants which is to leave a call Pending: its acknowledgement and one Pong."""
@@ -32,10 +33,28 @@ class Stage(Ground):
         await self.settle(caller, rounds=1)
         return call_id
 
+    async def expects_offer(self, callee: Puppet, call_id: str, when: str) -> None:
+        """Raise Deviation, which tells when it was due, unless the offer of a call arrives."""
+        if await self.find(callee, "DirectCallOffer", call_id=call_id) is None:
+            got = ", ".join(map(str, callee.heard())) or "nothing"
+            message = f"{when}, and {got} came on its new connection where the offer of the call was due"
+            missing = {"DirectCallOffer": {"call_id": call_id}}
+            raise Deviation(message, Evidence(callee.name, "DirectCallOffer", got, missing=missing))
+
+    def withholds(self, puppet: Puppet) -> None:
+        """Raise Blocked when nothing can be withheld from a puppet: streams of its own bring it messages."""
+        if any(one.stream % 4 == 0 for one in puppet.inbox):
+            message = (
+                f"TRANS-9: the relay answers {puppet.name} on the streams of its requests, which no missing "
+                "stream credit holds back"
+            )
+            raise Blocked(message)
+
     async def pend(self, caller: Puppet, callee: Puppet) -> str:
         """Bring a call to Pending: the callee withholds streams; return its call_id."""
         while callee.quic.frozen and len(callee.inbox) < STREAMS_OF_A_SHY_PUPPET:
             await self.settle(callee, rounds=1)
+        self.withholds(callee)
         callee.speaks = False  # its next Pong would find no stream
         call_id = self.call_id()
         caller.send(caller.identity.offer(callee.identity.fingerprint, call_id))

@@ -24,11 +24,11 @@ class _Stream:
 class Streams:
     """The receiving half of every stream of one connection."""
 
-    def __init__(self) -> None:
-        """Start without any stream."""
+    def __init__(self, first: int = 1) -> None:
+        """Start without any stream; `first` is the id of the first one that the other side opens."""
         self.reset: set[int] = set()
         self._streams: dict[int, _Stream] = {}
-        self._next = 1
+        self._first = self._next = first
 
     @property
     def ended(self) -> set[int]:
@@ -40,7 +40,7 @@ class Streams:
         state = self._streams.setdefault(number, _Stream())
         state.buffer += data
         state.ended |= end
-        if number % 4 != 1 or number < self._next:
+        if number % 4 != self._first or number < self._next:
             return [*_payloads(number, state)]
         read: list[tuple[int, bytes]] = []
         while (state := self._streams.get(self._next, _Stream())).buffer or state.ended or state.frames:
@@ -53,10 +53,10 @@ class Streams:
     def irregular(self) -> Iterator[str]:
         """Yield a sentence for every stream that did not carry one frame and its end (TRANS-9)."""
         for number, state in sorted(self._streams.items()):
-            if number % 4 != 1 and (state.frames or state.buffer):
-                kind = "a request" if number % 4 == 0 else "a unidirectional stream"
+            if number % 4 != self._first and (state.frames or state.buffer):
+                kind = "a request" if number % 4 == 1 - self._first else "a unidirectional stream"
                 yield f"stream {number}, that of {kind}, carries data"
-            elif number % 4 == 1 and number not in self.reset:
+            elif number % 4 == self._first and number not in self.reset:
                 if state.frames != 1 or state.buffer:
                     yield f"stream {number} carries {state.frames} frames and {len(state.buffer)} bytes more"
                 if not state.ended:

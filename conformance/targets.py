@@ -71,6 +71,19 @@ _TIMER_OPTIONS = {
 }
 
 
+EXAMPLES = 250
+"""Plans that a run performs, unless it is told otherwise."""
+
+
+@dataclass(frozen=True)
+class Exploring:
+    """What is drawn in a run: how many plans, from which seed, and where those are written that fail."""
+
+    examples: int = EXAMPLES
+    seed: int = 0
+    out: Path | None = None
+
+
 @dataclass(frozen=True)
 class Relay:
     """One running relay: where it is, how it is configured, and its process when the suite started it."""
@@ -97,12 +110,14 @@ class Target:
         advertise: str = "",
         phase: str = spec.NEWEST,
         launch: Launch = cold,
+        plans: Exploring = Exploring(),
     ) -> None:
         """Parse a target; raises UsageError for one that is none.
 
         `timers` and `advertise` tell of a relay that cannot tell itself; `launch` starts what is started.
         """
         self.text = text
+        self.plans = plans
         self._launcher = launch
         self._slow = slow
         self._timers = TIMERS | dict(timers or {})
@@ -117,7 +132,7 @@ class Target:
         if kind == "udp":
             self._address = resolve(rest)
         elif kind == "exec" and rest.strip():
-            self._command = _split(rest)
+            self._command = split(rest)
         elif text == "ref:":
             self._command = [sys.executable, "-m", "reference.relay", PLACEHOLDER]
         elif kind == "mutant" and rest:
@@ -162,9 +177,11 @@ class Target:
             self.start(variant)
             relay = self._ready(self._process_of(variant))
         if variant == "open" and relay.policy != "open":
+            how = "let the suite start yours with {options}, or start it so and let"
+            if self.configurable:
+                how = "take the --registration open that the options hold, and let"
             message = (
-                "this needs a relay whose policy is open: let the suite start yours with {options}, "
-                'or start it so and let its ready line say "registration":"open"'
+                f'this needs a relay whose policy is open: {how} its ready line say "registration":"open"'
             )
             raise Unsupported(message)
         if variant == "older" and relay.phase != self._phase and relay.ready.get("phase") != relay.phase:
@@ -212,6 +229,21 @@ class Target:
             command += options if word == PLACEHOLDER else [word]
         return Process(command, folder / f"{name}.log", 15.0 * self._slow, self._launcher)
 
+    def _fits(self, ready: Mapping[str, Any]) -> None:
+        """Raise TargetFaultError for a relay that says that it is of another phase than is judged."""
+        phase = str(ready.get("phase", self._phase))
+        if phase == self._phase:
+            return
+        known = phase in spec.REACHED
+        otherwise = f"let it take --phase with {PLACEHOLDER}"
+        if self.configurable:
+            otherwise = f"let it obey the --phase {self._phase} that it was started with"
+        message = (
+            f"the relay says that it is of phase {phase if known else repr(phase[:20])}, and phase "
+            f"{self._phase} is judged: {f'say --phase {phase}, or ' if known else ''}{otherwise}"
+        )
+        raise TargetFaultError(message, Exit.NOT_JUDGED)
+
     def _phase_of(self, name: str) -> str:
         return OLDEST if name == "older" else self._phase
 
@@ -230,6 +262,8 @@ class Target:
         except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
             message = f"the ready line of the relay under test makes no sense: {error}"
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
+        if name != "older":
+            self._fits(ready)
         advertise = str(ready.get("advertise") or self._advertise or written(address))
         return Relay(address, policy, advertise, timers, limits, self._phase_of(name), process, ready)
 
@@ -247,10 +281,14 @@ def told(name: str) -> dict[str, Any]:
     return ready
 
 
-def resolve(text: str) -> tuple[str, int]:
-    """Return the IP address and port of HOST:PORT; raises UsageError when there is none."""
+def resolve(text: str, *, free: bool = False) -> tuple[str, int]:
+    """Return the IP address and port of HOST:PORT; raises UsageError when there is none.
+
+    With `free` port 0 is one: any that is free.
+    """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004
+    least = 0 if free else 1
+    if not colon or not host or not port.isdecimal() or not least <= int(port) < 65536:  # noqa: PLR2004
         message = f"{text!r} is no HOST:PORT"
         raise UsageError(message)
     try:
@@ -268,7 +306,8 @@ def written(address: tuple[str, int]) -> str:
     return f"[{ip}]:{port}" if ipaddress.ip_address(ip).version == 6 else f"{ip}:{port}"  # noqa: PLR2004
 
 
-def _split(command: str) -> list[str]:
+def split(command: str) -> list[str]:
+    """Return the words of a command; raises UsageError for one that cannot be read."""
     try:
         return shlex.split(command)
     except ValueError as error:

@@ -10,18 +10,17 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from conformance import spec
-from conformance.checking import TABLE, catalogue
+from conformance.checking import SWEEPING, everything
 from conformance.verdicts import UsageError
 
 _ROOT = Path(__file__).resolve().parent.parent
-_MARK = re.compile(r"mark\.rule\(([^)]*)\)")
 _LISTING = 60.0
 
 
@@ -34,7 +33,6 @@ class Mutant:
     title: str
     collateral: frozenset[str]
     kind: str
-    command: tuple[str, ...]
 
 
 @dataclass
@@ -77,7 +75,6 @@ def _mutant(entry: Mapping[str, Any]) -> Mutant:
         str(entry["title"]),
         frozenset(map(str, entry.get("collateral", ()))),
         str(entry.get("kind", "relay")),
-        tuple(map(str, entry.get("command", ()))),
     )
 
 
@@ -88,37 +85,45 @@ def rows() -> list[Row]:
     for name, place in cited("reference"):
         if name in table:
             table[name].code.append(place)
-    for check in catalogue():
+    checks = everything()
+    for check in checks:
         if check.id in table:
             table[check.id].checks.append(check.name)
-    for name, place in marked():
-        if name in table:
-            table[name].checks.append(place)
-    listed = has_mutants()
-    for mutant in mutants() if listed else ():
+    listed = mutants() if has_mutants() else ()
+    for mutant in listed:
         if mutant.rule in table:
-            table[mutant.rule].mutants.append(mutant.id)
+            table[mutant.rule].mutants.append(f"{mutant.kind}:{mutant.id}")
+    judged = {(one.id, one.role) for one in checks}
+    broken = {(one.rule, one.kind) for one in listed}
     for row in table.values():
-        row.missing = list(_missing(row, has_code=has_code, listed=listed))
+        row.missing = list(_missing(row, judged, broken if listed else None, has_code=has_code))
     return list(table.values())
 
 
-def _missing(row: Row, *, has_code: bool, listed: bool) -> Iterator[str]:
+def _missing(
+    row: Row,
+    judged: Collection[tuple[str, str]],
+    broken: Collection[tuple[str, str]] | None,
+    *,
+    has_code: bool,
+) -> Iterator[str]:
+    """Yield what a requirement misses: code, and for each of its roles a check and a mutant."""
     if row.rule.level == "MAY":
         return
     if has_code and not row.code:
         yield "code"
     if row.rule.check_reason:
         return
-    if not row.checks:
-        yield "check"
-    if listed and not row.mutants:
-        yield "mutant"
+    for role in row.rule.roles:
+        if (row.rule.id, role) not in judged:
+            yield f"check of a {role}"
+        if broken is not None and (row.rule.id, role) not in broken:
+            yield f"mutant of a {role}"
 
 
 def unknown() -> list[str]:
     """Return a sentence for every id that is cited somewhere and does not exist."""
-    having = {*spec.requirements(), TABLE}
+    having = {*spec.requirements(), *SWEEPING}
     faults = [
         f"{place} cites {name}, which does not exist"
         for folder in ("reference", "conformance", "schemas", "tests", "docs")
@@ -127,7 +132,7 @@ def unknown() -> list[str]:
     ]
     faults += [
         f"the check {one.name} judges {one.id}, which does not exist"
-        for one in catalogue()
+        for one in everything()
         if one.id not in having
     ]
     return faults
@@ -143,12 +148,3 @@ def cited(folder: str) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             for name in dict.fromkeys(pattern.findall(line)):
                 yield name, f"{path.relative_to(_ROOT).as_posix()}:{number}"
-
-
-def marked() -> Iterator[tuple[str, str]]:
-    """Yield every rule that a test of the project is marked with, and the test's place."""
-    for path in sorted((_ROOT / "tests").rglob("*.py")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            for mark in _MARK.findall(line):
-                for name in re.findall(r"[A-Z]+-\d+", mark):
-                    yield name, f"{path.relative_to(_ROOT).as_posix()}:{number}"

@@ -70,12 +70,39 @@ class Interruption:
 INTERRUPTION = Interruption()
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a check expected and what came instead, in words; whatever is not known is left out.
+
+    `who` is a name of the dialogue. `missing` is what never came to them and `seen` what came, each as a
+    step of the dialogue says it: a message, or a close as {"close": code}. `plan` is the file of a plan that
+    shows it, beside the results.
+    """
+
+    who: str = ""
+    expected: str = ""
+    received: str = ""
+    missing: Any = None
+    seen: Any = None
+    plan: str = ""
+
+
 class Deviation(AssertionError):  # noqa: N818 - named for what it is
     """The implementation did not do what the sentence asks for."""
+
+    def __init__(self, sentence: str, evidence: Evidence | None = None) -> None:
+        """Say what is wrong, and what shows it."""
+        super().__init__(sentence)
+        self.evidence = evidence or Evidence()
 
 
 class Untestable(Exception):  # noqa: N818 - named for the verdict
     """The state that the check starts from was not reached."""
+
+    def __init__(self, sentence: str, evidence: Evidence | None = None) -> None:
+        """Say what did not come about, and what shows it."""
+        super().__init__(sentence)
+        self.evidence = evidence or Evidence()
 
 
 class Unsupported(Exception):  # noqa: N818 - named for the verdict
@@ -104,7 +131,12 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one check: its verdict, why, and the dialogue it rests on."""
+    """What became of one check: its verdict, why, and the dialogue it rests on.
+
+    `step` is the place in the dialogue of what shows it, None where no single step does. `plan` is the
+    file, beside the results, of a dialogue that can be replayed. `rests_on` is `observed` when the wire
+    showed it and `reported` when an adapter said so. `text` says what is sent and what a pass looks like.
+    """
 
     id: str
     name: str
@@ -113,6 +145,12 @@ class Outcome:
     seconds: float = 0.0
     dialogue: tuple[dict[str, Any], ...] = field(default=())
     error: BaseException | None = None
+    expected: str = ""
+    received: str = ""
+    step: int | None = None
+    plan: str = ""
+    rests_on: str = "observed"
+    text: str = ""
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

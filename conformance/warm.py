@@ -18,7 +18,7 @@ import socket
 import subprocess
 from typing import IO, Any
 
-from conformance.process import Child, cold
+from conformance.process import Child, cold, piped
 
 PATIENCE = 60.0
 """Seconds that the server may take to answer; it loads everything before its first answer."""
@@ -51,9 +51,33 @@ class Server:
         size = len(self._command)
         if command[:size] != self._command:
             return cold(command, errors)
+        return self._fork(command[size:], errors, None)
+
+    def piped(self, command: list[str], errors: IO[bytes]) -> Child:
+        """Start a command as `launch` does, with a standard input that can be written to."""
+        size = len(self._command)
+        if command[:size] != self._command:
+            return piped(command, errors)
+        theirs, ours = os.pipe()
+        with os.fdopen(theirs, "rb") as source:
+            sink = os.fdopen(ours, "wb", buffering=0)
+            try:
+                fork = self._fork(command[size:], errors, source)
+            except OSError:
+                sink.close()
+                raise
+        fork.stdin = sink
+        return fork
+
+    def load(self, *modules: str) -> None:
+        """Let the server load modules now, for everything that is started afterwards."""
+        self._ask({"load": [*modules]})
+
+    def _fork(self, words: list[str], errors: IO[bytes], source: IO[bytes] | None) -> Fork:
         ours, theirs = os.pipe()
+        given = [] if source is None else [source.fileno()]
         try:
-            answer = self._ask({"start": command[size:]}, theirs, errors.fileno())
+            answer = self._ask({"start": words}, *given, theirs, errors.fileno())
         except OSError:
             os.close(ours)
             raise
@@ -89,6 +113,7 @@ class Fork:
 
     def __init__(self, server: Server, pid: int, stdout: IO[bytes]) -> None:
         """Take hold of a process that the server has started."""
+        self.stdin: IO[bytes] | None = None
         self.stdout = stdout
         self.returncode: int | None = None
         self.pid = pid

@@ -28,6 +28,8 @@ READING_ORDER = (
 DECISIONS = Path(__file__).parent / "decisions"
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
+EXAMPLE = re.compile(r"^\{\{ (?P<name>examples/[a-z_.]+) \}\}$", re.MULTILINE)
+LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[a-z_.]+) \}\}")
 LINK = re.compile(r"(?P<text>\[[^]\n]+\])\((?P<target>[^)\s]+)\)")
 UNLINKED = frozenset({"a", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "svg", "title"})
 TAG = re.compile(r"(<[^>]+>)")
@@ -74,11 +76,27 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Draw the tables, anchor the requirements, and mend the links that lead out of the site."""
     del config
-    text = STATES.sub(lambda fence: _drawn(fence["chapter"], fence[0]), markdown)
+    text = EXAMPLE.sub(lambda place: _example(page, place["name"]), markdown)
+    text = LENGTH.sub(lambda place: str(_length(_example(page, place["name"]))), text)
+    text = STATES.sub(lambda fence: _drawn(fence["chapter"], fence[0]), text)
     stem = posixpath.basename(page.file.src_uri).removesuffix(".md")
     text = TRANSITIONS.sub(lambda mark: _drawn(stem, mark[0]), text)
     text = _outside_fences(text, lambda part: LINK.sub(lambda link: _mended(link, page, files), part))
     return _outside_fences(text, _anchored) if page.file.src_uri.startswith("spec/") else text
+
+
+def _example(page: Page, name: str) -> str:
+    """Return the text of a program that a page shows, from where it stands and is run."""
+    path = Path(page.file.abs_src_path or "").parent / name
+    if not path.is_file():
+        LOG.warning("%s shows %s, which is not there", page.file.src_uri, name)
+        return ""
+    return path.read_text(encoding="utf-8").rstrip()
+
+
+def _length(program: str) -> int:
+    """Return how many lines of a program are not blank."""
+    return sum(bool(line.strip()) for line in program.splitlines())
 
 
 def _outside_fences(text: str, change: Callable[[str], str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 from typing import TYPE_CHECKING
 
 from reference import interfaces
+from reference.clock import REAL, Clock
 from reference.core import media, wire
 from reference.core.addresses import parse_address
 from reference.core.client import ClientCore
@@ -17,48 +17,48 @@ from reference.core.errors import BadFrame, BadMessage, CloseCode, Misuse
 from reference.core.line import FIRST_DIRECT
 from reference.opus import AudioError
 from reference.sockets import Sockets
-from reference.talk import AudioPlan, Talk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from reference.core.line import Account
     from reference.endpoint import EndpointLimits
+    from reference.voice import Raise, Voice
 
 
 class Handset:
-    """One running client: a core, its sockets, the timer between them, and the audio of its call."""
+    """One running client: a core, its sockets, the timer between them, and the sound of its call."""
 
     def __init__(
         self,
         account: Account,
-        plan: AudioPlan,
+        voice: Raise,
         tell: Callable[[str, Mapping[str, object]], None],
-        use: Collection[str] = (),
-        avoid: Collection[str] = (),
+        listed: Callable[[], Awaitable[Sequence[str]]] = interfaces.addresses,
+        clock: Clock = REAL,
     ) -> None:
-        """Prepare a client; `tell` hears its events; `use` and `avoid` name interfaces to advertise."""
+        """Prepare a client; `tell` hears its events, `listed` gives the addresses of its interfaces."""
         self.core = ClientCore(account, secrets.token_bytes, random.random)
-        self.plan = plan
-        self.talk: Talk | None = None
+        self.clock = clock
+        self.talk: Voice | None = None
         self.bad = 0
         self.sockets: Sockets
-        self._use, self._avoid = use, avoid
-        self._tell = tell
+        self._voice, self._tell, self._listed = voice, tell, listed
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self, limits: EndpointLimits) -> None:
         """Bind the sockets of the account's phase and connect to the relay."""
-        self.sockets = await Sockets.open(self.core.account, self, limits)
+        self.sockets = await Sockets.open(self.core.account, self, self.clock.limits(limits))
         self.core.telephone.families = frozenset(self.sockets.ports)
-        self.perform(self.core.start(time.monotonic()))
+        self.perform(self.core.start(self.clock.now()))
 
     async def close(self) -> None:
         """Hang up, leave the relay, close the sockets."""
         self.perform(self.core.stop())
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.sockets.shutdown()
         if self._timer is not None:
             self._timer.cancel()
@@ -72,7 +72,7 @@ class Handset:
 
     def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
         """Take in a connection that we dialled, or that somebody opened to us."""
-        now = time.monotonic()
+        now = self.clock.now()
         leg = self.sockets.leg(session)
         if leg is not None:
             self.perform(self.core.connected(leg, fingerprint or "", now))
@@ -88,7 +88,7 @@ class Handset:
             return
         try:
             message = wire.decode(payload, self.core.account.phase)
-            self.perform(self.core.receive(leg, message, time.monotonic()))
+            self.perform(self.core.receive(leg, message, self.clock.now()))
         except BadMessage:
             self.bad += 1
 
@@ -103,7 +103,7 @@ class Handset:
             return
         if self.talk is not None:
             self.talk.hear(data)
-        effects = self.core.heard(leg, time.monotonic())
+        effects = self.core.heard(leg, self.clock.now())
         if effects:
             self.perform(effects)
 
@@ -118,14 +118,14 @@ class Handset:
         leg = self.sockets.leg(session)
         if leg is not None:
             self.sockets.close(leg, CloseCode.TOO_SLOW)
-            self.perform(self.core.lost(leg, -1, "the relay does not read", time.monotonic()))
+            self.perform(self.core.lost(leg, -1, "the relay does not read", self.clock.now()))
 
     def lost(self, session: int, code: int, reason: str, by_peer: bool) -> None:  # noqa: FBT001 - told by position
         """Go on after a connection that has ended."""
         del by_peer
         leg = self.sockets.forget(session)
         if leg is not None:
-            self.perform(self.core.lost(leg, code, reason, time.monotonic()))
+            self.perform(self.core.lost(leg, code, reason, self.clock.now()))
 
     def _one(self, effect: Effect) -> None:
         match effect:
@@ -133,6 +133,8 @@ class Handset:
                 self._dial(effect)
             case Send():
                 self.sockets.send(effect.session, wire.encode(effect.message, self.core.account.phase))
+            case SendDatagram():
+                self.sockets.send_datagram(effect.session, effect.data)
             case Close():
                 self.sockets.close(effect.session, effect.code)
             case Welcome():
@@ -148,11 +150,10 @@ class Handset:
         try:
             self.sockets.dial(effect.leg, parse_address(effect.address), effect.sni)
         except Misuse as error:  # an address of a family we have no socket of: nobody can be there for us
-            self.perform(self.core.lost(effect.leg, -1, str(error), time.monotonic()))
+            self.perform(self.core.lost(effect.leg, -1, str(error), self.clock.now()))
 
     async def _gather(self) -> None:
-        found = await interfaces.addresses(self._use, self._avoid)
-        self.perform(self.core.gathered(found, self.sockets.ports))
+        self.perform(self.core.gathered(await self._listed(), self.sockets.ports))
 
     def _heard(self, effect: Tell) -> None:
         members = dict(effect.members)
@@ -168,7 +169,7 @@ class Handset:
             asyncio.get_running_loop().call_soon(self._sound, self.talk.start)
 
     def _pick_up(self) -> None:
-        self.talk = Talk(self.plan, self._speak, self._mute)
+        self.talk = self._voice(self._speak, self._mute)
 
     def _sound(self, step: Callable[[], None]) -> None:
         try:
@@ -185,16 +186,15 @@ class Handset:
         for effect in self.core.telephone.speak(payload):
             if isinstance(effect, SendDatagram) and self.talk is not None:
                 self.talk.sent += 1
-                self.sockets.send_datagram(effect.session, effect.data)
+            self._one(effect)
 
     def _tick(self) -> None:
         self._timer = None
-        self.perform(self.core.tick(time.monotonic()))
+        self.perform(self.core.tick(self.clock.now()))
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, deadline = None, self.core.deadline()
         if deadline is not None:
-            delay = max(0.0, deadline - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = self.clock.call_at(deadline, self._tick)

@@ -43,7 +43,7 @@ def check(names: Collection[str]) -> None:
             raise ValueError(f"no interface is called {name!r}: there are {there_are}")
 
 
-async def addresses(use: Collection[str], avoid: Collection[str]) -> list[str]:
+async def addresses(use: Collection[str] = (), avoid: Collection[str] = ()) -> list[str]:
     """Return the IP literals of our interfaces, in the order in which the system lists them.
 
     With `use` only those of these interfaces, else of all but loopback ones and those of containers and

@@ -21,13 +21,16 @@ from reference.survey import FOUR, SIX, Probe, ask
 RELAYS = 16
 """The most relays that are asked at once."""
 
+PATIENCE = 1.5
+"""Seconds to wait for each relay, unless the user says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NatOptions:
     """The options of `nat`."""
 
     relay: Annotated[list[str], typer.Option("--relay", help="ip:port of a relay; name two or more")]
-    timeout: Annotated[float, typer.Option(min=0.1, help="seconds to wait for each relay")] = 1.5
+    timeout: Annotated[float, typer.Option(min=0.1, help="seconds to wait for each relay")] = PATIENCE
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False
 
 

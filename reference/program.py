@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from reference import interfaces
 from reference.commandline import on_signals
 from reference.core.line import Answer
 from reference.display import Display
 from reference.handset import Handset
+from reference.talk import Talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from reference.core.line import Account
     from reference.endpoint import EndpointLimits
     from reference.talk import AudioPlan
+    from reference.voice import Speak
 
 AUDIO = 7
 """Exit status when a file or a device for audio cannot be used."""
@@ -47,10 +50,12 @@ class Program:
         avoid: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing is opened yet. `use` and `avoid` name network interfaces."""
-        self.handset = Handset(account, plan, self._tell, use, avoid)
+        self.handset = Handset(account, self._pick_up, self._tell, partial(interfaces.addresses, use, avoid))
         self.display = Display(as_json=as_json)
         self.ends: list[str] = []
         self.talked = False
+        self._plan = plan
+        self._talk: Talk | None = None
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._status: int | None = None
@@ -97,19 +102,19 @@ class Program:
         core = self.handset.core
         await self._until(lambda: core.online)
         self.ends.clear()  # what ended before was somebody else's call to us
-        self.handset.perform(core.place(target, time.monotonic()))
+        self.handset.perform(core.place(target, self.handset.clock.now()))
         await self._until(lambda: self.talked or bool(self.ends))
         if not self.ends:
-            await self._talk(duration)
+            await self._converse_for(duration)
         if stay:
             await self._stop.wait()
 
-    async def _talk(self, duration: float) -> None:
-        talk = self.handset.talk
+    async def _converse_for(self, duration: float) -> None:
+        talk = self._talk
         ended = asyncio.ensure_future(self._until(lambda: bool(self.ends)))
         if duration:
             await asyncio.wait({ended}, timeout=duration)
-        elif talk is not None and self.handset.plan.send != "none":
+        elif talk is not None and self._plan.send != "none":
             finished = asyncio.ensure_future(talk.finished.wait())
             await asyncio.wait({ended, finished}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({ended}, timeout=TAIL)
@@ -130,7 +135,7 @@ class Program:
             await asyncio.sleep(REFRESH)
 
     def _words(self) -> str:
-        call, talk = self.handset.core.telephone.call, self.handset.talk
+        call, talk = self.handset.core.telephone.call, self._talk
         if call is None:
             return "online" if self.handset.core.online else "offline"
         if talk is None or call.paths is None:
@@ -152,6 +157,10 @@ class Program:
             self.ends.append(str(members["reason"]))
         self._changed.set()
 
+    def _pick_up(self, speak: Speak, fail: Callable[[str], None]) -> Talk:
+        self._talk = Talk(self._plan, speak, fail)
+        return self._talk
+
     def _read_answers(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read t, g or r from standard input, in a thread of its own: reading blocks."""
         for line in sys.stdin:
@@ -160,4 +169,4 @@ class Program:
                 loop.call_soon_threadsafe(self._answer, answer)
 
     def _answer(self, answer: Answer) -> None:
-        self.handset.perform(self.handset.core.answer(answer, time.monotonic()))
+        self.handset.perform(self.handset.core.answer(answer, self.handset.clock.now()))

@@ -18,7 +18,7 @@ from reference.handler import EndpointLimits
 from reference.quic.connection import Connection
 
 _LENGTH_BYTES = 4  # in front of every frame
-_PEER_STREAMS = 256  # that wait; the stack grants 128, and more only after ended ones
+_PEER_STREAMS = 256  # that wait; the stack grants 128 (TRANS-16), and more only after ended ones
 
 
 @dataclass(slots=True)

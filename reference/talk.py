@@ -1,7 +1,7 @@
 """Talk: the audio of one call, 20 ms at a time (spec/media.md, The sender).
 
-One turn of the loop takes one frame from the source to the sender and one from the playout buffer to the
-recording and the speaker. Missed turns are made up for, so that the stream's clock does not drift.
+One turn takes one frame from the source to the sender and one from the playout buffer to the recording and
+the speaker.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reference.audio import WavWriter, read_wav, tone
+from reference.clock import Pace
 from reference.core import media
 from reference.core.playout import Playout
 from reference.devices import Microphone, Speaker
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reference.opus import Frame
-
-FRAME_SECONDS = media.FRAME_MS / 1000
-LONGEST_GAP = 1.0
-"""Seconds of missed turns that are made up for."""
+    from reference.voice import Speak
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +57,7 @@ class Talk:
     `speak` sends a payload, or lets a frame's time pass for None; `fail` hears why there is no more audio.
     """
 
-    def __init__(
-        self, plan: AudioPlan, speak: Callable[[bytes | None], None], fail: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: AudioPlan, speak: Speak, fail: Callable[[str], None]) -> None:
         """Open what codecs the plan needs, and the recording; raises AudioError."""
         self.playout = Playout()
         self.sent = 0
@@ -78,13 +74,11 @@ class Talk:
         self._microphone: Microphone | None = None
         self._source: Iterator[Frame] = iter(())
         self.ready = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._next = 0.0
+        self._pace = Pace(self._turn)
 
     def prepare(self) -> None:
         """Open the devices, which takes a while; nothing is captured before `start`; raises AudioError."""
-        if self.ready or self._closed:
+        if self.ready or self._pace.stopped:
             return
         self._speaker = Speaker() if self._plan.speaker else None
         self._microphone = Microphone() if self._plan.send == "mic" else None
@@ -93,14 +87,13 @@ class Talk:
 
     def start(self) -> None:
         """Begin the first turn now; a second time, after a rejoin, does nothing; raises AudioError."""
-        if self._timer is not None or self._closed:
+        if self._pace.started or self._pace.stopped:
             return
         self.prepare()
         for device in (self._speaker, self._microphone):
             if device is not None:
                 device.start()
-        self._next = asyncio.get_running_loop().time()
-        self._turn()
+        self._pace.start()
 
     def hear(self, datagram: bytes) -> None:
         """Take in one datagram of the other end; what is no audio of ours is left out."""
@@ -113,10 +106,8 @@ class Talk:
         self.playout.insert(header.sequence, header.timestamp, b"" if noise else payload)
 
     def close(self) -> dict[str, int]:
-        """Stop the loop, close recording and devices; return packets by name, if the call was set up."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        """Stop the turns, close recording and devices; return packets by name, if the call was set up."""
+        self._pace.stop()
         for thing in (self._recording, self._speaker, self._microphone):
             if thing is not None:
                 thing.close()
@@ -129,19 +120,12 @@ class Talk:
         return tone() if plan.send == "tone" else iter(plan.frames)
 
     def _turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._next > LONGEST_GAP:  # the machine slept: what was missed is past
-            self._next = loop.time()
         try:
-            while self._next <= loop.time() and not self._closed:
-                self._next += FRAME_SECONDS
-                self._say()
-                self._play()
+            self._say()
+            self._play()
         except AudioError as error:  # a full disk, a codec: the call cannot go on without
+            self._pace.stop()
             self._fail(str(error))
-            return
-        if not self._closed:
-            self._timer = loop.call_at(self._next, self._turn)
 
     def _say(self) -> None:
         frame = next(self._source, None)

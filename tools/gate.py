@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1200.0
 """Seconds that one step may take."""
 THINKING, TRAFFIC = ("laws", "unit", "suite"), ("loopback", "processes")
-ROOMS = (*THINKING, *TRAFFIC)
+PROOFS = ("independent", "pages")
+"""Rooms with a step of their own, which `make test` leaves to the gate: whole runs of the suite."""
+ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"
 """How a line begins in which a step says what it cannot do on this machine."""
@@ -57,8 +59,8 @@ class Outcome(NamedTuple):
         return sum(line.startswith(SKIPPED) for line in self.output.splitlines())
 
 
-PARTS = 3
-"""Into how many parts the checks are divided that a mutant is asked beside those of its own chapter."""
+PARTS = 8
+"""Into how many parts the checks are divided that a mutant is asked beside that of its rule."""
 
 
 def turn() -> str:
@@ -92,7 +94,15 @@ STEPS = (
         talks=True,
         alone=True,
     ),
+    Step(
+        "client",
+        ("-m", "conformance", "run", "--role", "client", "--target", "ref:", "--out", "out/client"),
+        talks=True,
+        alone=True,
+    ),
     Step("trace", ("-m", "conformance", "trace")),
+    Step("kills", ("-m", "tools.kill_table", "--check")),
+    *(Step(room, ("-m", "pytest", f"tests/{room}"), talks=True) for room in PROOFS),
     Step("wheel", ("-m", "tools.wheel")),
     Step(
         "mutants",

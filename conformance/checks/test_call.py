@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from conformance import codec, identity, model
+from conformance import codec, exploration, identity, model
 from conformance.checking import TABLE, check
 from conformance.puppet import Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
@@ -98,7 +98,7 @@ async def test_a_new_connection_of_the_callee_rings(stage: Stage) -> None:
     alice, bob = await stage.register_all("alice", "bob")
     call_id = await stage.place(alice, bob)
     new = await stage.register("bob")
-    await stage.expects(new, "DirectCallOffer", call_id=call_id)
+    await stage.expects_offer(new, call_id, "the callee of a Ringing call registered again")
 
 
 @check("CALL-9", variant="quick")
@@ -622,3 +622,12 @@ async def test_the_whole_table(stage: Stage) -> None:
         more = f"; {len(faults) - 1} more of {len(cells)} cells differ" if len(faults) > 1 else ""
         message = f"{'; '.join(faults[:8])}{more}"
         raise Deviation(message)
+
+
+@check("CALL-PLANS")
+async def test_the_table_holds_in_every_dialogue(stage: Stage) -> None:
+    """Many drawn dialogues are performed: calls that run into each other, strangers, double answers, faults.
+
+    Everybody must hear what the table of spec/call.md says, and nothing else.
+    """
+    await exploration.holds(stage, "table")

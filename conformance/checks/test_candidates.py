@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance import exploration
 from conformance.checking import check
 from conformance.crossing import Candidates, Crossed, cross
 from conformance.identity import ABSENT
@@ -152,3 +153,12 @@ async def test_a_text_that_is_no_address_is_passed_on(stage: Stage) -> None:
         wired = _wired(told, said, await _set_up(stage, alice, bob, told, said))
         faults = [name for name in sorted(works) if not wired[name]]
         assert not faults, f"what is no address is missing or changed in {faults}: {told | said}"
+
+
+@check("CAND-PLANS")
+async def test_every_dialogue_is_wired_crosswise(stage: Stage) -> None:
+    """Many drawn dialogues are performed: calls that run into each other, strangers, double answers, faults.
+
+    Every CallSetup must tell its party what the other one advertised in this call, and nothing else.
+    """
+    await exploration.holds(stage, "cross-wiring")

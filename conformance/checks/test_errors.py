@@ -9,7 +9,7 @@ from conformance import codec, identity, spec
 from conformance.checking import check
 from conformance.puppet import Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
-from conformance.verdicts import Untestable
+from conformance.verdicts import Deviation, Untestable
 
 CODES = spec.close_codes()
 
@@ -55,21 +55,35 @@ async def test_a_bad_message_does_not_end_media(stage: Stage) -> None:
 async def test_a_flood_of_bad_messages_is_closed(stage: Stage) -> None:
     """More bad messages and frames than allowed are sent; the connection must be closed with BAD_MESSAGES."""
     alice = await stage.register("alice")
-    for number in range(int(stage.relay.limits["bad_messages"]) + 4):
+    flood = int(stage.relay.limits["bad_messages"]) + 4
+    for number in range(flood):
         bad = (codec.frame(b"{"), codec.frame(b'{"Ping":{}}'), b"\0\0")[number % 3]
         alice.send_bytes(bad, flush=False)
     alice.link.transmit()
-    await stage.expects_close(alice, CODES["BAD_MESSAGES"])
+    await _expects_close_after(stage, alice, CODES["BAD_MESSAGES"], f"{flood} bad messages and frames")
+
+
+async def _expects_close_after(stage: Stage, puppet: Puppet, code: int, what: str) -> None:
+    """Raise Deviation, which tells what was sent, unless the relay closes the connection with this code."""
+    try:
+        await stage.expects_close(puppet, code)
+    except Deviation as deviation:
+        message = f"after {what}: {deviation}"
+        raise Deviation(message, deviation.evidence) from None
 
 
 @check("ERR-4")
 async def test_who_does_not_read_is_closed(stage: Stage) -> None:
     """A client grants no streams and asks for more than the limit; it must be closed with TOO_SLOW."""
     alice = await stage.register("alice", streams=STREAMS_OF_A_SHY_PUPPET)
-    for number in range(int(stage.relay.limits["unread"]) + 8):
+    asked = int(stage.relay.limits["unread"]) + 8
+    for number in range(asked):
         alice.send_bytes(codec.encode(identity.ping(number)), flush=False)
     alice.link.transmit()
-    await stage.expects_close(alice, CODES["TOO_SLOW"])
+    await stage.close_of(alice)
+    stage.withholds(alice)
+    unread = f"{asked} Pings from a client that granted {STREAMS_OF_A_SHY_PUPPET} streams for what it is sent"
+    await _expects_close_after(stage, alice, CODES["TOO_SLOW"], unread)
 
 
 @dataclass

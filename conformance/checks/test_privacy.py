@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from conformance import exploration
 from conformance.checking import check
 from conformance.crossing import Candidates, Crossed, Intrigue, cross
 from conformance.stage import Stage
@@ -93,3 +94,12 @@ async def test_a_candidate_reaches_nobody_else(stage: Stage) -> None:
     await intrigue.play()
     leaks = intrigue.leaks()
     assert not leaks, f"{leaks[0]}, and {len(leaks) - 1} more like it"
+
+
+@check("PRIV-PLANS")
+async def test_no_dialogue_tells_a_candidate_to_others(stage: Stage) -> None:
+    """Many drawn dialogues are performed: calls that run into each other, strangers, double answers, faults.
+
+    No byte that anybody receives may hold a candidate that is not for them, or not yet.
+    """
+    await exploration.holds(stage, "privacy")

@@ -94,6 +94,7 @@ async def test_a_burst_of_questions_is_cut_off(stage: Stage) -> None:
     alice = await stage.register("alice")
     clock = asyncio.get_running_loop()
     began = clock.time()
+    stage.dialogue.note(alice.name, "->", {"Reflect": {"messages": asked}})
     for _ in range(asked):
         alice.send_bytes(codec.encode("Reflect"), noted=True, flush=False)
     alice.link.transmit()

@@ -166,7 +166,7 @@ async def test_the_newest_connection_gets_the_call(stage: Stage) -> None:
     new = await stage.register("bob")
     call_id = stage.call_id()
     alice.send(alice.identity.offer(new.identity.fingerprint, call_id))
-    await stage.expects(new, "DirectCallOffer", call_id=call_id)
+    await stage.expects_offer(new, call_id, "a client registered again and was called")
 
 
 @check("REG-13")

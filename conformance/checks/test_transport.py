@@ -6,11 +6,17 @@ import asyncio
 
 from conformance import codec, identity, spec
 from conformance.checking import check
+from conformance.puppet import Puppet
 from conformance.stage import Stage
-from conformance.verdicts import Unsupported, Untestable
+from conformance.verdicts import Deviation, Evidence, Unsupported, Untestable
+from conformance.watch import as_step
 
 CODES = spec.close_codes()
 MANY = 256
+STREAMS = 100
+"""Bidirectional streams that a peer may open (spec/transport.md)."""
+IDLE = 30.0
+"""Seconds of silence after which a connection is lost (spec/transport.md)."""
 
 
 @check("TRANS-1")
@@ -27,6 +33,30 @@ async def test_datagrams_are_advertised(stage: Stage) -> None:
     puppet = await stage.dial("alice")
     limit = puppet.quic.datagram_limit
     assert limit >= 1200, f"the relay advertises a max datagram frame size of {limit} bytes"
+
+
+@check("TRANS-18")
+async def test_the_protocol_is_accepted(stage: Stage) -> None:
+    """A client offers the protocol `wzp`; its handshake must complete."""
+    puppet = await stage.dial("alice", handshake=False)
+    await stage.until(lambda: puppet.connected or bool(puppet.closed), 2.0)
+    assert puppet.connected, f"the handshake of a client that offers `wzp` ended with {puppet.closed}"
+
+
+@check("TRANS-16")
+async def test_enough_streams_are_granted(stage: Stage) -> None:
+    """The transport parameters of the relay must let a client open 100 bidirectional streams."""
+    puppet = await stage.dial("alice")
+    granted = puppet.quic.streams_limit
+    assert granted >= STREAMS, f"the relay lets a client open {granted} bidirectional streams"
+
+
+@check("TRANS-17")
+async def test_the_idle_timeout_is_announced(stage: Stage) -> None:
+    """The transport parameters of the relay must announce a max idle timeout of 30 s."""
+    puppet = await stage.dial("alice")
+    announced = puppet.quic.idle_limit
+    assert announced == IDLE, f"the relay announces a max idle timeout of {announced:g} s"
 
 
 @check("TRANS-3", variant="quick")
@@ -57,20 +87,68 @@ async def test_a_connection_too_many_is_closed(stage: Stage) -> None:
 
     It must be closed with TOO_MANY_CONNECTIONS.
     """
-    limit = int(stage.relay.limits["connections"])
-    if limit > MANY:
-        message = f"the relay's limit is {limit} connections; the suite opens at most {MANY}"
-        raise Unsupported(message)
-    refused = CODES["TOO_MANY_CONNECTIONS"]
-    people = []
+    people = await _crowd(stage)
+    await stage.expects_close(people[-1], CODES["TOO_MANY_CONNECTIONS"])
+
+
+async def _crowd(stage: Stage) -> list[Puppet]:
+    """Open connections until one more is open than the limit allows, or until one is closed: the last."""
+    limit = _limit(stage)
+    people: list[Puppet] = []
     for number in range(3 * limit):
         people.append(await stage.dial(f"client {number}"))
         still_open = [one for one in people if not one.closed]
         if len(still_open) > limit:
-            await stage.until(lambda: any(one.closed for one in people[-1:]), 1.0)
+            await stage.until(lambda: bool(people[-1].closed), 1.0)
         if people[-1].closed or len(still_open) > limit:
             break
-    await stage.expects_close(people[-1], refused)
+    return people
+
+
+def _limit(stage: Stage) -> int:
+    """Return the relay's limit of connections; raises Unsupported for one that is out of reach."""
+    limit = int(stage.relay.limits["connections"])
+    if limit > MANY:
+        message = (
+            f"the relay's limit is {limit} connections, and the suite opens at most {MANY}: start yours with "
+            'a smaller one, and let its ready line say "limits":{"connections":…}'
+        )
+        raise Unsupported(message)
+    return limit
+
+
+@check("TRANS-5", variant="few", last=True)
+async def test_a_closed_connection_leaves_its_place(stage: Stage) -> None:
+    """Connections to `ping` come and go, and then a few of as many clients as the limit allows leave.
+
+    Nobody who comes for one of the places that were left may be closed with TOO_MANY_CONNECTIONS.
+    """
+    limit = _limit(stage)
+    for _ in range(4):
+        await _expects_room(stage, "closed by the relay", limit // 2)
+    people = await _crowd(stage)
+    if not people[-1].closed:
+        message = "the relay closes no connection beyond its limit"
+        raise Untestable(message)
+    for one in [one for one in people if not one.closed][:4]:
+        one.leave()
+        await _expects_room(stage, f"closed by {one.name}", 1)
+
+
+async def _expects_room(stage: Stage, closed: str, number: int) -> None:
+    """Raise Deviation unless so many connections to `ping` find a place; `closed` tells what has left."""
+    people = [await stage.dial(f"prober {n}", "ping") for n in range(number)]
+    await stage.until(lambda: all(one.closed for one in people), 0.5)
+    refused = CODES["TOO_MANY_CONNECTIONS"]
+    for one in people:
+        if not one.closed:  # which is for another check to say (TRANS-8)
+            one.leave()
+        if one.closed is not None and one.closed.application and one.closed.code == refused:
+            message = (
+                f"{one.name} was closed with {one.closed}: the place of a connection {closed} is not free"
+            )
+            shown = Evidence(one.name, "a place", f"a close with {one.closed}", seen=as_step(one.closed))
+            raise Deviation(message, shown)
 
 
 @check("TRANS-6")

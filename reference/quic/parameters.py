@@ -11,7 +11,7 @@ from reference.quic.credentials import Credentials
 from reference.quic.flow import RECEIVE_WINDOW, STREAM_WINDOW
 
 ALPN = "wzp"
-"""The one application protocol, for every role (TRANS-1)."""
+"""The one application protocol, for every role (TRANS-1, TRANS-18)."""
 
 VERSIONS = [int(QuicProtocolVersion.VERSION_1)]
 """The QUIC versions that are spoken, best first."""
@@ -30,7 +30,7 @@ def configuration(
         alpn_protocols=[ALPN],
         certificate=None if credentials is None else credentials.certificate,
         connection_id_length=ID_BYTES,
-        idle_timeout=idle_timeout,
+        idle_timeout=idle_timeout,  # TRANS-17
         is_client=credentials is None,
         max_data=RECEIVE_WINDOW,
         max_datagram_frame_size=_LARGEST_DATAGRAM_FRAME,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from reference.core.registration import Identity
 from reference.core.seat import Seat, Sitting
 from reference.endpoint import EndpointLimits
 from reference.handset import Handset
-from reference.talk import AudioPlan
+from reference.talk import AudioPlan, Talk
 from tests.loopback.conftest import Recorder, Watched, opened, run
 
 ELSEWHERE = "[2001:db8::1]:4433"
@@ -34,7 +35,7 @@ class Company:
         where = format_address(*relay.address)
         account = Account(Identity.from_seed(bytes(32)), where, **settings)  # type: ignore[arg-type]
         self.told: list[tuple[str, Mapping[str, object]]] = []
-        self.handset = Handset(account, plan, lambda *what: self.told.append(what))
+        self.handset = Handset(account, partial(Talk, plan), lambda *what: self.told.append(what))
 
     def connecting(self, relay_addr: str) -> Seat:
         """Put a call on the line that has no direct path and a room at `relay_addr`; return its seat."""

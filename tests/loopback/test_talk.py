@@ -18,15 +18,13 @@ def test_a_second_start_does_nothing() -> None:
         failed: list[str] = []
         talk = Talk(AudioPlan(), spoken.append, failed.append)
         talk.start()
-        timer = talk._timer
+        timer = talk._pace._timer
         assert timer is not None
         talk.start()
-        assert timer is talk._timer
+        assert timer is talk._pace._timer
         talk.close()
         assert timer.cancelled()
-        before = len(spoken)
-        talk._turn()
-        assert (before, timer, []) == (len(spoken), talk._timer, failed)
+        assert ([None], []) == (spoken, failed)
 
     run(scenario())
 
@@ -58,6 +56,6 @@ def test_a_talk_that_is_over_does_not_start() -> None:
         talk.close()
         talk.prepare()
         talk.start()
-        assert ([], None, False) == (spoken, talk._timer, talk.ready)
+        assert ([], False, False) == (spoken, talk._pace.started, talk.ready)
 
     run(scenario())

@@ -1,8 +1,11 @@
-"""`python -m tests.mutants --list | --judge ID | ID [options of the relay]`.
+"""`python -m tests.mutants --list | --judge ID | ID [options of the relay or the subject]`.
 
-For the suite there are, besides: `--serve`, which starts relays as its standard input asks for them
-(serving.py); `--touched`, which functions each mutant replaces; and `--footprint MAP [options of the
-relay]`, the unbroken relay, which marks in a file the functions that run (footprint.py).
+The id of a client's rule runs the client behind the suite's control protocol, that of a relay's rule a relay.
+
+For the suite there are, besides: `--serve`, which starts relays and clients as its standard input asks for
+them (serving.py); `--subject [options]`, the unbroken client; `--touched`, which functions each mutant
+replaces; and `--footprint MAP [options of the relay]`, the unbroken relay, which marks in a file the
+functions that run (footprint.py).
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from tests.mutants import (
     reflection,
     registration,
     serving,
+    subtle,
     transport,
     wire,
 )
@@ -38,22 +42,21 @@ CHAPTERS = (
 
 
 def listing() -> list[dict[str, object]]:
-    """Return every mutant: id, title, collateral, kind, and for a client the command that judges it."""
-    from tests.mutants import client  # noqa: PLC0415 - pulls in pytest, which a mutant relay does not need
+    """Return every mutant: id, title, collateral, kind, and the phase that a client has to be of, if any."""
+    from tests.mutants import client  # noqa: PLC0415 - what is loaded is counted in a relay's footprint
 
     rows: list[dict[str, object]] = [
         {"id": mutant.id, "title": mutant.title, "collateral": list(mutant.collateral), "kind": "relay"}
         for mutant in RELAY_MUTANTS.values()
     ]
-    for broken in client.CLIENT_MUTANTS:
-        title = (broken.__doc__ or "").strip()
-        command = [sys.executable, "-m", "tests.mutants", "--judge", broken.id]
-        rows.append({"id": broken.id, "title": title, "collateral": [], "kind": "client", "command": command})
+    for broken in [*client.CLIENT_MUTANTS, *client.SHARED_MUTANTS]:
+        row = {"id": broken.id, "title": (broken.__doc__ or "").strip(), "kind": "client"}
+        rows.append({**row, "collateral": list(broken.collateral), "phase": broken.phase})
     return rows
 
 
 def main(arguments: list[str]) -> int:
-    """List, judge a client mutant, or run a relay."""
+    """List, judge a client mutant, or run a relay or a client."""
     match arguments:
         case ["--list"]:
             print(json.dumps(listing()))  # noqa: T201 - the answer
@@ -74,9 +77,16 @@ def main(arguments: list[str]) -> int:
         case ["--footprint", path, *options]:
             footprint.record(Path(path))
             return run(options)
-        case [rule, *options] if rule in RELAY_MUTANTS:
-            RELAY_MUTANTS[rule].apply()
+        case [rule, *options] if rule in RELAY_MUTANTS | subtle.SUBTLE:
+            (RELAY_MUTANTS | subtle.SUBTLE)[rule].apply()
             return run(options)
+        case ["--subject", *options]:
+            return subject(options)
+        case ["--client", rule, *options] | [rule, *options] if rule in client_rules():
+            from tests.mutants import client  # noqa: PLC0415 - as above
+
+            client.named(rule).apply()
+            return subject(options)
     print(f"tests.mutants: no such mutant: {' '.join(arguments)!r}", file=sys.stderr)  # noqa: T201
     return 2
 
@@ -85,6 +95,22 @@ def run(options: list[str]) -> int:
     """Be the relay, with these options."""
     sys.argv[1:] = options
     relay.app()
+    return 0
+
+
+def client_rules() -> set[str]:
+    """Return the rules whose mutant is a client."""
+    from tests.mutants import client  # noqa: PLC0415 - as above
+
+    return {one.id for one in [*client.CLIENT_MUTANTS, *client.SHARED_MUTANTS]}
+
+
+def subject(options: list[str]) -> int:
+    """Be the client under test, with these options."""
+    from reference import subject as program  # noqa: PLC0415 - as above
+
+    sys.argv[1:] = options
+    program.app()
     return 0
 
 

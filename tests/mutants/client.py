@@ -1,7 +1,8 @@
 """Mutants of the client: one class for every requirement that clients have, with that one rule broken.
 
 `CLIENT_MUTANTS` lists them. `DIRECTCALL_CLIENT_MUTANT=CALL-35 pytest tests/unit/test_client_rules.py` plays
-the rules with one of them; `judge` does so without pytest and says what came of it.
+the rules with one of them; `judge` does so without pytest and says what came of it. `named(rule).apply()`
+makes the client of a running program one of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.core.client import ClientCore
 from reference.core.phases import NEWEST
-from tests.mutants import client_calls, client_direct
+from tests.mutants import client_calls, client_direct, client_wire
 from tests.mutants.client_base import ClientMutant, Parts, parts_of
 from tests.world import World
 
@@ -30,11 +31,13 @@ KILLED, SURVIVED, COLLATERAL = 1, 0, 2
 """What `judge` returns: its own rule alone failed; its own rule held; others failed too, or without it."""
 
 CLIENT_MUTANTS: list[type[ClientMutant]] = [*client_calls.MUTANTS, *client_direct.MUTANTS]
+SHARED_MUTANTS: list[type[ClientMutant]] = [*client_wire.MUTANTS]
+"""Mutants of rules that relays have too: only the suite plays them, in a running program."""
 
 
 def named(rule: str) -> type[ClientMutant]:
     """Return the mutant of a rule; raises ValueError, naming the rule, when it has none."""
-    for mutant in CLIENT_MUTANTS:
+    for mutant in [*CLIENT_MUTANTS, *SHARED_MUTANTS]:
         if mutant.id == rule:
             return mutant
     raise ValueError(f"no client mutant breaks {rule!r}")

@@ -1,12 +1,18 @@
-"""What the mutants of the client are made of: a client in which a part can be another one."""
+"""What the mutants of the client are made of: a client in which a part can be another one.
+
+A mutant is played against the tests of the rules, or takes the place of the client of a running program
+(`apply`), which the suite then judges from outside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from reference import buttons, courier, handset, nat
+from reference.buttons import own_addresses
 from reference.core.client import ClientCore
 from reference.core.effects import Effect, Send
 from reference.core.line import Account
@@ -14,29 +20,57 @@ from reference.core.messages import CallSetup, Message
 from reference.core.paths import Paths
 from reference.core.reflection import Verdict, classify
 from reference.core.telephone import Telephone
+from reference.courier import payload
 from reference.sockets import Sockets
 from reference.survey import Probe, ask
 
 Classify = Callable[[Iterable[str | None]], tuple[Verdict, str | None]]
 Ask = Callable[[Iterable[str], float], Awaitable[list[Probe]]]
+Listed = Callable[[Sequence[str] | None], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What belongs to a client and is no part of its machine."""
+    """What belongs to a client and is no part of its machine; or the machine of a running program."""
 
     classify: Classify = field(default=classify)
     ask: Ask = field(default=ask)
     sockets: type[Sockets] = Sockets
+    listed: Listed = field(default=own_addresses)
+    payload: Callable[[], bytes] = field(default=payload)
+    machine: type[ClientCore] | None = None
 
 
 class ClientMutant(ClientCore):
-    """A client with the rule `id` broken: in itself, in its telephone, in its times or in another part."""
+    """A client with the rule `id` broken: in itself, in its telephone, in its times or in another part.
+
+    A running program has the parts `running`, where these differ from those that the tests of rules know.
+    `collateral` are rules that cannot hold any more once this one is broken. With `phase` the client has to
+    be one of that phase for the mutant to show.
+    """
 
     id: ClassVar[str]
+    collateral: ClassVar[tuple[str, ...]] = ()
+    phase: ClassVar[str | None] = None
     telephone_kind: ClassVar[type[Telephone]] = Telephone
     times: ClassVar[Mapping[str, float]] = MappingProxyType({})
     parts: ClassVar[Parts] = Parts()
+    running: ClassVar[Parts | None] = None
+
+    @classmethod
+    def apply(cls) -> None:
+        """Take the place of the client in this process, with all parts."""
+        parts = cls.running or cls.parts
+        for module, name, part in (
+            (handset, "ClientCore", parts.machine or cls),
+            (handset, "Sockets", parts.sockets),
+            (nat, "classify", parts.classify),
+            (nat, "ask", parts.ask),
+            (buttons, "ask", parts.ask),
+            (buttons, "own_addresses", parts.listed),
+            (courier, "payload", parts.payload),
+        ):
+            vars(module)[name] = part
 
     def __init__(
         self, account: Account, entropy: Callable[[int], bytes], jitter: Callable[[], float]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reference.core import messages
+from reference.core.agreement import Path
 from reference.core.effects import Close, Dial, Effect, Send, SendDatagram, Tell
 from reference.core.errors import CloseCode, HangupReason
 from reference.core.line import Account, Alarm, Answer, Leg
-from reference.core.media import Header
+from reference.core.media import DATAGRAM_LIMIT, HEADER_SIZE, Codec, Header
 from reference.core.seat import Sitting
 from reference.core.telephone import Telephone
 from reference.core.timers import Timers
-from tests.mutants.client_base import ClientMutant
+from tests.mutants.client_base import ClientMutant, Parts
 
 
 class AsksFirst(ClientMutant):
@@ -93,9 +94,9 @@ class TalksOn(ClientMutant):
     id = "CALL-37"
 
     def receive(self, leg: int, message: messages.Message, now: float) -> list[Effect]:
-        """Hear of the end and do nothing about it."""
+        """Overhear the end."""
         if isinstance(message, messages.Hangup):
-            return [Tell("ended", {"reason": message.reason})]
+            return []
         return super().receive(leg, message, now)
 
 
@@ -216,6 +217,7 @@ class AnySize(ClientMutant):
 
     id = "MEDIA-28"
     telephone_kind = SendsAnySize
+    running = Parts(payload=lambda: bytes(DATAGRAM_LIMIT - HEADER_SIZE + 1))
 
 
 class SpeaksEarly(Telephone):
@@ -230,11 +232,27 @@ class SpeaksEarly(Telephone):
         return super().speak(payload)
 
 
+class SpeaksBefore(ClientMutant):
+    """NoIntroduction in a program, whose connections open as it introduces itself."""
+
+    id = "MEDIA-29"
+
+    def connected(self, leg: int, fingerprint: str, now: float) -> list[Effect]:
+        """Breathe as soon as there is a connection to the room that is taken, and introduce itself then."""
+        effects, call = super().connected(leg, fingerprint, now), self.telephone.call
+        if leg != Leg.MEDIA or call is None or call.paths is None or call.paths.path is not Path.RELAY:
+            return effects
+        early = Header(Codec.COMFORT_NOISE, call.sender.sequence, call.sender.timestamp).encode() + b"2"
+        call.sender.sequence += 1
+        return [SendDatagram(Leg.MEDIA, early), *effects]
+
+
 class NoIntroduction(ClientMutant):
     """Sends media before its CallOffer."""
 
     id = "MEDIA-29"
     telephone_kind = SpeaksEarly
+    running = Parts(machine=SpeaksBefore)
 
 
 class AnySignature(ClientMutant):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
-from reference.core.addresses import format_address, parse_address, undialable
+from reference.core.addresses import format_address, on_loopback, parse_address, undialable
 from reference.core.agreement import Path
 from reference.core.call import ROOM_PREFIX, room_name
 from reference.core.candidates import host_candidates
@@ -51,11 +51,16 @@ def canonical(text: str) -> str | None:
         return None
 
 
+def next_port(port: int) -> int:
+    """Return another port."""
+    return port % 65_535 + 1
+
+
 class Patient(ClientMutant):
-    """Waits 5 s for its own address."""
+    """Waits 8 s for its own address."""
 
     id = "REFL-6"
-    times: ClassVar[Mapping[str, float]] = {"reflect_timeout": 5.0}
+    times: ClassVar[Mapping[str, float]] = {"reflect_timeout": 8.0}
 
 
 class Remembers(Telephone):
@@ -134,7 +139,7 @@ class OffersAnother(Telephone):
             return super().prepared()
         host, port = parse_address(found)
         return altered(
-            super().prepared(), DirectCallOffer, caller_reflexive_addr=format_address(host, port + 1)
+            super().prepared(), DirectCallOffer, caller_reflexive_addr=format_address(host, next_port(port))
         )
 
 
@@ -155,7 +160,7 @@ class AnswersAnother(Telephone):
             return super().prepared()
         host, port = parse_address(found)
         return altered(
-            super().prepared(), DirectCallAnswer, callee_reflexive_addr=format_address(host, port + 1)
+            super().prepared(), DirectCallAnswer, callee_reflexive_addr=format_address(host, next_port(port))
         )
 
 
@@ -185,7 +190,7 @@ class PortsOfNobody(Sockets):
     @property
     def ports(self) -> dict[int, int]:
         """Name ports on which nobody listens."""
-        return {version: 65_535 - (port == 65_535) for version, port in super().ports.items()}
+        return {version: next_port(port) for version, port in super().ports.items()}
 
 
 class WrongPort(ClientMutant):
@@ -196,24 +201,45 @@ class WrongPort(ClientMutant):
 
     def gathered(self, addresses: Sequence[str], ports: Mapping[int, int]) -> list[Effect]:
         """Take one port for another."""
-        return super().gathered(addresses, {version: port + 1 for version, port in ports.items()})
+        return super().gathered(addresses, {version: next_port(port) for version, port in ports.items()})
+
+
+async def never_listed(candidates: Sequence[str] | None) -> Sequence[str]:
+    """List the interfaces of a system that does not come to an end with it, if it has any."""
+    if candidates:
+        await asyncio.Event().wait()
+    return candidates or ()
 
 
 class SlowToList(ClientMutant):
-    """Waits 3 s for the addresses of its interfaces."""
+    """Waits 8 s for the addresses of its interfaces."""
 
     id = "CAND-11"
-    times: ClassVar[Mapping[str, float]] = {"hosts_timeout": 3.0}
+    times: ClassVar[Mapping[str, float]] = {"hosts_timeout": 8.0}
+    running = Parts(listed=never_listed)
+
+
+class OneSocket(Sockets):
+    """The sockets of SixWithoutSocket in a program, on a machine that has both families."""
+
+    @classmethod
+    async def open(cls, account: Account, handler: Handler, limits: EndpointLimits) -> Self:
+        """Keep the first socket alone, that of the relay's family."""
+        sockets = await super().open(account, handler, limits)
+        for version in list(sockets._endpoints)[1:]:
+            await sockets._endpoints.pop(version).shutdown(CloseCode.NORMAL, "")
+        return sockets
 
 
 class SixWithoutSocket(ClientMutant):
     """Advertises IPv6 addresses without an IPv6 socket."""
 
     id = "CAND-12"
+    running = Parts(sockets=OneSocket)
 
     def gathered(self, addresses: Sequence[str], ports: Mapping[int, int]) -> list[Effect]:
         """Take the port of one socket for that of another, which is not there."""
-        return super().gathered(addresses, {6: ports[4], **ports})
+        return super().gathered(addresses, {6: min(ports.values()), **ports})
 
 
 class GivesUp(Telephone):
@@ -221,7 +247,8 @@ class GivesUp(Telephone):
 
     def call_setup(self, message: CallSetup, now: float) -> list[Effect]:
         """Dial none of the host candidates when one of them is of no use."""
-        if any(undialable(text) for text in message.peer_local_addrs):
+        near = on_loopback(self.account.relay)
+        if any(undialable(text, loopback=near) for text in message.peer_local_addrs):
             message = replace(message, peer_local_addrs=())
         return super().call_setup(message, now)
 
@@ -256,7 +283,8 @@ class DialsForbidden(DialsMore):
     def more(self, message: CallSetup, dialled: Sequence[str]) -> Iterable[str]:
         """Dial what is never dialled."""
         named = map(canonical, message.peer_local_addrs)
-        return [address for address in named if address is not None and undialable(address)]
+        near = on_loopback(self.account.relay)
+        return [text for text in named if text is not None and undialable(text, loopback=near)]
 
 
 class AnyAddress(ClientMutant):
@@ -271,7 +299,9 @@ class DialsEverything(DialsMore):
 
     def more(self, message: CallSetup, dialled: Sequence[str]) -> Iterable[str]:
         """Dial what is beyond the limit too."""
-        named = dict.fromkeys(canonical(text) for text in message.peer_local_addrs if not undialable(text))
+        near = on_loopback(self.account.relay)
+        usable = [text for text in message.peer_local_addrs if not undialable(text, loopback=near)]
+        named = dict.fromkeys(map(canonical, usable))
         return [address for address in named if address is not None and address not in dialled]
 
 
@@ -329,8 +359,8 @@ class Detached(Sockets):
 
     def dial(self, leg: int, address: tuple[str, int], sni: str) -> None:
         """Take the other socket for a peer."""
-        peer = sni.startswith(ROOM_PREFIX) and ipaddress.ip_address(address[0]).version == self.version
-        if peer:
+        peer = leg >= FIRST_DIRECT and sni.startswith(ROOM_PREFIX)
+        if peer and ipaddress.ip_address(address[0]).version == self.version:
             self.take(leg, self._endpoints[-self.version].dial(address, sni))
         else:
             super().dial(leg, address, sni)
@@ -565,10 +595,35 @@ class AnyName(ClientMutant):
         return super().accepted(sni, address, now)
 
 
+class ShutsTheDoor(Sockets):
+    """The sockets of OneRefusal in a program, where strangers do not get as far as to the machine."""
+
+    @classmethod
+    async def open(cls, account: Account, handler: Handler, limits: EndpointLimits) -> Self:
+        """Bind sockets that welcome nobody once they have refused somebody."""
+        sockets = await super().open(account, handler, limits)
+        for endpoint in sockets._endpoints.values():
+            endpoint._welcomes = cls.once(endpoint, endpoint._welcomes)
+        return sockets
+
+    @staticmethod
+    def once(endpoint: Endpoint, welcomes: Callable[[str | None], bool]) -> Callable[[str | None], bool]:
+        """Return what shuts the door of an endpoint behind a stranger."""
+
+        def shuts(name: str | None) -> bool:
+            if not welcomes(name):
+                endpoint.welcome = frozenset()
+                return False
+            return True
+
+        return shuts
+
+
 class OneRefusal(ClientMutant):
     """Accepts nobody after it has refused a connection."""
 
     id = "RACE-8"
+    running = Parts(sockets=ShutsTheDoor)
 
     def accepted(self, sni: str | None, address: str, now: float) -> tuple[int, list[Effect]]:
         """Let a stranger use up the attempt."""
@@ -604,6 +659,11 @@ class SpeaksToTheFirst(Telephone):
             else one
             for one in super().speak(payload)
         ]
+
+    def end(self, reason: str) -> list[Effect]:
+        """Forget it with the call."""
+        self.first = None
+        return super().end(reason)
 
 
 class SpeaksToNobody(ClientMutant):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from reference import switch
@@ -218,6 +219,13 @@ def with_bytes(change: Callable[[bytes], bytes]) -> None:
 def changes_payload() -> None:
     """Turns over the last byte of a payload of more than 20 bytes."""
     with_bytes(lambda data: data[:-1] + bytes((data[-1] ^ 255,)) if len(data) > 32 else data)
+
+
+@breaks("MEDIA-16-loss")
+def loses_some() -> None:
+    """Loses every twentieth datagram."""
+    count = itertools.count(1)
+    forwarding(lambda rooms, session, data, effects: effects if next(count) % 20 else [])
 
 
 @breaks("MEDIA-17")

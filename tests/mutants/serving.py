@@ -1,9 +1,11 @@
-"""Serving: many relays out of one process that has loaded what they need, each a fork of it.
+"""Serving: many relays and clients out of one process that has loaded what they need, each a fork of it.
 
 The suite asks through the socket that is the server's standard input, one JSON packet a question:
 
-    {"start": [ARGUMENTS]} with two descriptors, for standard output and standard error   {"pid": PID}
+    {"start": [ARGUMENTS]} with two descriptors, for standard output and standard error,
+                           or with three, for standard input before them                  {"pid": PID}
     {"reap": PID}, once the process has ended                                             {"status": STATUS}
+    {"load": [MODULES]}, which everything that is started afterwards finds loaded         {"loaded": NUMBER}
 
 Rules of this file: a server has one thread and no event loop, so that a fork is as good as a start; a
 started process goes on as if the command line had named its arguments; its id stays its own until the
@@ -20,11 +22,12 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from types import FrameType
 
 PACKET = 65536
 """The most bytes of a question."""
-_STARTED = 2  # descriptors that come with the question
+_STARTED = 3  # descriptors that come with the question, at most
 
 
 def serve(control: socket.socket) -> list[str]:
@@ -52,6 +55,10 @@ def serve(control: socket.socket) -> list[str]:
             children.discard(question["reap"])
             control.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
             continue
+        if "load" in question:
+            control.send(json.dumps({"loaded": len(list(map(import_module, question["load"])))}).encode())
+            gc.freeze()
+            continue
         pid = _fork(control, descriptors)
         if pid == 0:
             return [str(word) for word in question["start"]]
@@ -60,7 +67,7 @@ def serve(control: socket.socket) -> list[str]:
 
 
 def _fork(control: socket.socket, descriptors: list[int]) -> int:
-    """Fork, with these descriptors for standard output and error in the child; return as os.fork does."""
+    """Fork, with these descriptors for the standard ones of the child; return as os.fork does."""
     with _undisturbed():
         pid = os.fork()
         if pid == 0:
@@ -72,11 +79,12 @@ def _fork(control: socket.socket, descriptors: list[int]) -> int:
     return pid
 
 
-def _become(control: socket.socket, output: int, errors: int) -> None:
-    """Be a process of its own: a session, standard input from nowhere, its own output and errors."""
+def _become(control: socket.socket, *descriptors: int) -> None:
+    """Be a process of its own: a session, its own output and errors, input of its own or from nowhere."""
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for descriptor, place in ((nothing, 0), (output, 1), (errors, 2)):
+    *given, output, errors = descriptors
+    source = given[0] if given else os.open(os.devnull, os.O_RDONLY)
+    for descriptor, place in ((source, 0), (output, 1), (errors, 2)):
         os.dup2(descriptor, place)
         os.close(descriptor)
     control.detach()  # its place is taken

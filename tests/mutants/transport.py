@@ -58,6 +58,30 @@ def small_datagrams() -> None:
     with_configuration(lambda made: setattr(made, "max_datagram_frame_size", 1199))
 
 
+@breaks("TRANS-16")
+def few_streams() -> None:
+    """Lets a client open 99 bidirectional streams at first."""
+    honest = Connection.__init__
+
+    def started(self: Connection, *positional: Any, **named: Any) -> None:
+        honest(self, *positional, **named)
+        self._local_max_streams_bidi.value = self._local_max_streams_bidi.sent = 99
+
+    Connection.__init__ = started
+
+
+@breaks("TRANS-17")
+def a_minute_of_silence() -> None:
+    """Announces a max idle timeout of 60 s."""
+    with_configuration(lambda made: setattr(made, "idle_timeout", 60.0))
+
+
+@breaks("TRANS-18")
+def another_protocol() -> None:
+    """Accepts clients that offer another protocol than `wzp` only."""
+    with_configuration(lambda made: setattr(made, "alpn_protocols", ["wzp/2"]))
+
+
 @breaks("TRANS-3")
 def silent() -> None:
     """Never sends a keep-alive."""
@@ -79,6 +103,22 @@ def one_handshake_at_a_time() -> None:
 def unlimited_connections() -> None:
     """Serves any number of connections."""
     with_limits(connections=1_000_000)
+
+
+@breaks("TRANS-5-draining")
+def counts_the_dead() -> None:
+    """Counts up to eight connections that have been closed for as long as QUIC remembers them."""
+    honest = Endpoint._completed
+
+    def completed(self: Endpoint, session: Session, now: float) -> None:
+        limits = self._limits
+        self._limits = replace(limits, connections=limits.connections - min(8, len(self._ended)))
+        try:
+            honest(self, session, now)
+        finally:
+            self._limits = limits
+
+    Endpoint._completed = completed
 
 
 @breaks("TRANS-6")

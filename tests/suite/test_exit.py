@@ -17,7 +17,7 @@ from conformance.verdicts import Exit
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 60
-READY = '{{"ready":{{"addr":"127.0.0.1:{}","tls_fingerprint":"","phase":"0"}}}}'
+READY = '{{"ready":{{"addr":"127.0.0.1:{}","tls_fingerprint":""}}}}'
 
 
 def command(*arguments: str) -> list[str]:
@@ -100,6 +100,45 @@ def test_a_relay_that_dies_in_the_middle_broke_the_protocol(tmp_path: Path) -> N
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"] is False
 
 
+def test_one_fault_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A relay of another phase stops the run: exit 3, one sentence, and no row for what was not tried."""
+    ready = READY.format(9).replace('""', '"","phase":"5.5"')
+    target = liar(tmp_path, f"print('{ready}', flush=True); signal.pause()")
+    status, said = here(monkeypatch, capsys, "run", "--target", target, "--only", "TRANS")
+    assert Exit.NOT_JUDGED == status
+    assert "say --phase 5.5" in sentence(said.err)
+    assert ["0 requirements judged: none", "18 not judged, because the run could not go on"] == (
+        said.out.splitlines()
+    )
+
+
+def test_one_reason_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A relay that speaks another ALPN protocol fails one requirement, and all others are one row."""
+    arguments = ("--target", "mutant:TRANS-18", "--only", "TRANS", "--only", "SEC")
+    status, said = here(monkeypatch, capsys, "run", *arguments)
+    assert Exit.FAILED == status
+    assert 1 == said.out.count("blocked │")
+    assert 1 == said.out.count("fail    │")
+    assert "1 fail" in said.out.splitlines()[-1]
+
+
+def test_the_last_message_to_a_relay_that_dies_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A relay that dies of a message has it named, with the check that sent it; exit 4."""
+    body = (
+        "from reference import relay\nfrom reference.core.calls import Calls\n"
+        "Calls.hangup = lambda *_: os._exit(3)\nrelay.app()"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    target = f"{liar(tmp_path, body)} {{options}}"
+    status, said = here(monkeypatch, capsys, "run", "--target", target, "--only", "TRANS-9", "--slow", "0.3")
+    assert Exit.BROKE_PROTOCOL == status
+    assert 'in the check of TRANS-9: bob -> {"Hangup": {"reason": "Normal"' in sentence(said.err)
+
+
 def test_a_relay_that_is_not_there_cannot_be_judged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], silent: socket.socket
 ) -> None:
@@ -130,7 +169,9 @@ def test_an_interrupted_run_keeps_its_results(
         _, complaint = process.communicate(timeout=LIMIT)
     assert Exit.NOT_JUDGED == process.returncode
     assert "interrupted" in complaint
-    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["complete"] is False
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert (False, True) == (results["complete"], results["interrupted"])
+    assert "Interrupted." in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +186,7 @@ def test_an_interrupted_run_keeps_its_results(
         ("--target", "ref:", "--phase", "4"),
         ("--target", "ref:", "--phase", "8"),
         ("--target", "ref:", "--phase", "0", "--only", "REFL"),
-        ("--target", "ref:", "--role", "client"),
+        ("--target", "udp:127.0.0.1:4433", "--role", "client"),
         ("--target", "ref:", "--timers", "lunch=3"),
         ("--target", "ref:", "--known-failures", "nowhere.toml"),
         ("--target", "ref:", "--out", "/dev/null/results"),

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from conformance import kills, known, report
+from conformance import formats, kills, known, report
 from conformance.report import Run
 from conformance.trace import Mutant
 from conformance.verdicts import Exit, Outcome, UsageError, Verdict, worst
@@ -91,7 +91,7 @@ def test_junit_counts_what_failed(tmp_path: Path) -> None:
 
 def test_the_badge_is_red_when_something_failed() -> None:
     """Colour and count follow the verdicts."""
-    shown = json.loads(report.badge(results()))
+    shown = json.loads(formats.badge(results()))
     assert ("1 of 2", "red") == (shown["message"], shown["color"])
 
 
@@ -101,7 +101,7 @@ def test_the_worst_verdict_speaks() -> None:
     assert worst([Verdict.UNSUPPORTED, Verdict.PASS]) is Verdict.PASS
 
 
-MUTANT = Mutant("CALL-9", "CALL-9", "rings for ever", frozenset({"CALL-4"}), "relay", ())
+MUTANT = Mutant("CALL-9", "CALL-9", "rings for ever", frozenset({"CALL-4"}), "relay")
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import pytest
 
 from conformance import spec
 from conformance.targets import OLDEST, Target
-from conformance.verdicts import Unsupported
+from conformance.verdicts import Exit, TargetFaultError, Unsupported
 
 NOWHERE = "udp:127.0.0.1:9"
 RELAY = """
 import json, signal, sys
-phase = sys.argv[sys.argv.index("--phase") + 1] if "--phase" in sys.argv else "none"
+phase = sys.argv[sys.argv.index("--phase") + 1] if "--phase" in sys.argv else ""
 ready = {{"addr": "127.0.0.1:9"}}
-if {says}:
-    ready["phase"] = phase
+if {says} and phase:
+    ready["phase"] = {phase!r} or phase
 print(json.dumps({{"ready": ready}}), flush=True)
 signal.pause()
 """
@@ -26,11 +26,11 @@ signal.pause()
 
 @pytest.fixture
 def relay(tmp_path: Path) -> Callable[..., str]:
-    """Return a maker of targets: relays that do nothing but say their phase, or leave it out."""
+    """Return a maker of targets: relays that do nothing but say their phase, or another, or leave it out."""
 
-    def make(*, says: bool, options: str = "{options}") -> str:
+    def make(*, says: bool, options: str = "{options}", phase: str = "") -> str:
         path = tmp_path / "relay.py"
-        path.write_text(RELAY.format(says=says), encoding="utf-8")
+        path.write_text(RELAY.format(says=says, phase=phase), encoding="utf-8")
         return f"exec:{sys.executable} {path} {options}"
 
     return make
@@ -70,3 +70,34 @@ def test_a_relay_without_options_is_not_started_twice(relay: Callable[..., str])
         assert spec.NEWEST == target.relay("signed").phase
         with pytest.raises(Unsupported):
             target.relay("older")
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [("{options}", "obey the --phase 7"), ("--phase 5.5", "take --phase with {options}")],
+)
+def test_a_relay_of_another_phase_is_not_judged(relay: Callable[..., str], options: str, advice: str) -> None:
+    """A relay that says that it is of another phase is refused, with what to do about it."""
+    with Target(relay(says=True, phase="5.5", options=options)) as target:
+        with pytest.raises(TargetFaultError, match=r"say --phase 5\.5, or") as refused:
+            target.relay("signed")
+        assert Exit.NOT_JUDGED == refused.value.status
+        assert advice in str(refused.value)
+
+
+def test_a_relay_of_no_phase_is_not_judged(relay: Callable[..., str]) -> None:
+    """A relay that says something else where its phase was expected is quoted."""
+    with (
+        Target(relay(says=True, phase="newest")) as target,
+        pytest.raises(TargetFaultError, match="phase 'newest', and phase 7 is judged: let it obey"),
+    ):
+        target.relay("signed")
+
+
+def test_who_was_started_as_told_is_not_advised_to_be_started_so(relay: Callable[..., str]) -> None:
+    """A relay that was told to be open, and says that it is not, is asked to obey or to say that it did."""
+    with Target(relay(says=False)) as target:
+        assert "open" == target.relay("open").policy
+    closed = relay(says=False, options="")
+    with Target(closed) as target, pytest.raises(Unsupported, match=r"start yours with \{options\}"):
+        target.relay("open")

@@ -163,6 +163,6 @@ def test_a_system_without_forks_starts_relays(monkeypatch: pytest.MonkeyPatch) -
     from conformance import trial  # noqa: PLC0415 - loads the checks
 
     monkeypatch.delattr(os, "fork")
-    trial.launcher.cache_clear()
+    trial.server.cache_clear()
     assert cold is trial.launcher()
-    trial.launcher.cache_clear()
+    trial.server.cache_clear()

@@ -1,0 +1,1 @@
+"""Checks of a client, one file a chapter."""

@@ -1,0 +1,138 @@
+"""Formats: what programs and their pages take from the results: JUnit, a badge, a summary in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from conformance import wording
+from conformance.verdicts import RED, Exit, Verdict
+
+Results = Mapping[str, Any]
+ENDINGS = {
+    Exit.PASSED: "passed: everything that was judged holds",
+    Exit.FAILED: "failed: a requirement is not met",
+    Exit.USAGE: "not judged: the command made no sense",
+    Exit.NOT_JUDGED: "not judged: nothing, or not everything, could be judged",
+    Exit.BROKE_PROTOCOL: "not judged: the target did not keep to the protocol of the suite, or died",
+    Exit.STALE: "passed, and the file of known failures says more than is true",
+}
+"""The exit statuses in words."""
+_ELEMENTS = {
+    Verdict.FAIL: "failure",
+    Verdict.UNTESTABLE: "failure",
+    Verdict.BLOCKED: "failure",
+    Verdict.ERROR: "error",
+    Verdict.UNSUPPORTED: "skipped",
+}
+_SHOWN = 50
+"""Failures that a summary tells at length."""
+
+
+def again(results: Results, rule: str, check: Mapping[str, Any]) -> str:
+    """Return the command that shows this again: the plan where there is one, else the check alone."""
+    start = ["python", "-m", "conformance"]
+    if check["plan"]:
+        return wording.command([*start, "replay", check["plan"], "--target", results["target"]])
+    return wording.command([*start, *results["command"], "--only", rule])
+
+
+def troubles(results: Results) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield every requirement and check of it that neither passed nor is merely unsupported."""
+    quiet = (Verdict.PASS, Verdict.UNSUPPORTED)
+    for rule in results["requirements"]:
+        for check in rule["checks"]:
+            if check["verdict"] not in quiet:
+                yield rule, check
+
+
+def junit(results: Results) -> str:
+    """Return the results as JUnit XML: a test suite a chapter, a test case a check."""
+    root = ET.Element("testsuites", name=f"conformance of {_printable(results['target'])}")
+    suites: dict[str, ET.Element] = {}
+    for rule in results["requirements"]:
+        suite = suites.get(rule["chapter"])
+        if suite is None:
+            suite = suites[rule["chapter"]] = ET.SubElement(root, "testsuite", name=rule["chapter"])
+        for one in rule["checks"]:
+            _case(suite, results, rule, one)
+    for suite in suites.values():
+        suite.set("tests", str(len(suite)))
+        for plural, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+            suite.set(plural, str(len(suite.findall(f"*/{tag}"))))
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _case(suite: ET.Element, results: Results, rule: Mapping[str, Any], one: Mapping[str, Any]) -> None:
+    seconds = results["timing"]["checks"].get(one["name"], 0)
+    case = ET.SubElement(suite, "testcase", classname=rule["id"], name=one["name"], time=str(seconds))
+    known = rule["known"] and one["verdict"] in RED
+    element = "skipped" if known else _ELEMENTS.get(Verdict(one["verdict"]))
+    if element is None:
+        return
+    said = ET.SubElement(case, element, message=_printable(f"{one['verdict']}: {one['message']}"))
+    lines = [f"{rule['id']}: {rule['sentence']}", f"known: {rule['known']}" if known else ""]
+    lines += [f"{name}: {one[name]}" if one[name] else "" for name in ("expected", "received")]
+    lines += [f"again: {again(results, rule['id'], one)}"]
+    said.text = "\n".join(map(_printable, filter(None, lines)))
+
+
+def _printable(text: str) -> str:
+    """XML has no way to say a control character."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def badge(results: Results) -> str:
+    """Return what a badge service shows, as JSON."""
+    required = [one for one in results["requirements"] if one["verdict"] != Verdict.UNSUPPORTED]
+    passed = sum(one["verdict"] in (Verdict.PASS, Verdict.WARN) for one in required)
+    good = results["exit_status"] == Exit.PASSED and results["complete"]
+    shown = {
+        "schemaVersion": 1,
+        "label": f"DirectCall {results['role']}, phase {results['phase']}",
+        "message": f"{passed} of {len(required)}",
+        "color": "brightgreen" if good else "red",
+    }
+    return json.dumps(shown) + "\n"
+
+
+def summary(results: Results) -> str:
+    """Return the results as Markdown: the count, and what every failure says."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in results["summary"].items()) or "none"
+    lines = [
+        f"# DirectCall {results['role']}, phase {wording.markdown(results['phase'])}",
+        "",
+        f"**{ENDINGS[Exit(results['exit_status'])].capitalize()}.**",
+        f"{len(results['requirements'])} requirements judged: {counts}.",
+        "",
+        f"Target {wording.code(results['target'])}, seed {results['seed']}.",
+        f"Suite {wording.markdown(results['suite'])}, specification {wording.markdown(results['spec'])}.",
+    ]
+    if results["fault"]:
+        lines += ["", f"The run is not complete: {wording.markdown(results['fault'])}"]
+    lines += [
+        "",
+        *(f"- The file of known failures is stale: {wording.markdown(one)}" for one in results["stale"]),
+    ]
+    told = [*troubles(results)]
+    for rule, check in told[:_SHOWN]:
+        lines += ["", *_told(results, rule, check)]
+    if len(told) > _SHOWN:
+        lines += ["", f"{len(told) - _SHOWN} more are told in `report.html` and `results.json`."]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _told(results: Results, rule: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## {rule['id']}: {check['verdict']}{' (known)' if rule['known'] else ''}"
+    yield ""
+    yield f"{wording.markdown(rule['sentence'])}"
+    yield ""
+    yield f"- what happened: {wording.markdown(check['message'])}"
+    for name in ("expected", "received"):
+        if check[name]:
+            yield f"- {name}: {wording.code(check[name])}"
+    if rule["known"]:
+        yield f"- accepted: {wording.markdown(rule['known'])}"
+    yield f"- again: {wording.code(again(results, rule['id'], check))}"

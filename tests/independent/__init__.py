@@ -1,0 +1,1 @@
+"""An outsider's relay and client, written from the specification and the schemas alone."""
