@@ -170,12 +170,10 @@ class ClientGround(Watch):
         host, port, *_ = self.signal.quic.get_peer_address() or ("", 0)
         return str(host), int(port)
 
-    def close(self, puppet: Puppet, code: int, *, application: bool = True) -> None:
-        """Close a connection with this code, of the application's or else of QUIC's own (RFC 9000 20.1)."""
+    def close(self, puppet: Puppet, code: int) -> None:
+        """Close a connection with this code (spec/errors.md, Close codes)."""
         self.dialogue.note(puppet.name, "->", {"close": code})
-        puppet.quic.close(
-            error_code=code, frame_type=None if application else 0, reason_phrase="as the check says"
-        )
+        puppet.quic.close(error_code=code, reason_phrase="as the check says")
         puppet.link.transmit()
         puppet.connected = False
 

@@ -40,11 +40,15 @@ def again(results: Results, rule: str, check: Mapping[str, Any]) -> str:
 
 
 def troubles(results: Results) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield every requirement and check of it that neither passed nor is merely unsupported."""
+    """Yield every requirement and check of it that neither passed nor is merely unsupported.
+
+    What was not tried because the target was lost says the same as the run, and is left out.
+    """
     quiet = (Verdict.PASS, Verdict.UNSUPPORTED)
     for rule in results["requirements"]:
         for check in rule["checks"]:
-            if check["verdict"] not in quiet:
+            untried = check["verdict"] == Verdict.ERROR and check["message"] == results["fault"]
+            if check["verdict"] not in quiet and not untried:
                 yield rule, check
 
 

@@ -33,6 +33,8 @@ class Mutant:
     title: str
     collateral: frozenset[str]
     kind: str
+    phase: str = spec.NEWEST
+    """The phase in which the broken rule shows."""
 
 
 @dataclass
@@ -75,6 +77,7 @@ def _mutant(entry: Mapping[str, Any]) -> Mutant:
         str(entry["title"]),
         frozenset(map(str, entry.get("collateral", ()))),
         str(entry.get("kind", "relay")),
+        str(entry.get("phase") or spec.NEWEST),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from conformance import footprint, warm
-from conformance.checking import CLIENT, RELAY, catalogue, everything
+from conformance.checking import CLIENT, RELAY, catalogue, everything, selection
 from conformance.clients import ClientTarget
 from conformance.judge import Judge
 from conformance.process import Launch, cold, piped
@@ -68,7 +68,8 @@ def judge(mutant: Mutant, names: Sequence[str]) -> list[Said]:
     set up: several mutants share the machine, and a check that waited too briefly says nothing.
     """
     expected = {mutant.rule, *mutant.collateral}
-    checks = [one for one in catalogue(mutant.kind) if one.name in names]
+    there = selection((), mutant.phase, mutant.kind)
+    checks = [one for one in catalogue(mutant.kind) if one.name in names and one.id in there]
     outcomes: list[Outcome] = []
     target = _target(mutant)
     runner = Judge(target)
@@ -89,5 +90,6 @@ def judge(mutant: Mutant, names: Sequence[str]) -> list[Said]:
 def _target(mutant: Mutant) -> Target | ClientTarget:
     if mutant.kind == CLIENT:
         started = server(CLIENT)
-        return ClientTarget(f"mutant:{mutant.id}", launch=piped if started is None else started.piped)
-    return Target(f"mutant:{mutant.id}", launch=launcher())
+        launch = piped if started is None else started.piped
+        return ClientTarget(f"mutant:{mutant.id}", phase=mutant.phase, launch=launch)
+    return Target(f"mutant:{mutant.id}", phase=mutant.phase, launch=launcher())

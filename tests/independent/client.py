@@ -39,7 +39,7 @@ from tests.independent.wire import (
 NEWEST = "5.5"
 FEATURES = ["candidates", "fingerprint", "media", "nat", "path", "timers"]
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds, REG-16
-FOR_GOOD = {NORMAL, REPLACED, REGISTRATION_REFUSED, NO_SUCH_SERVICE, BAD_MESSAGES}
+FOR_GOOD = {REPLACED, REGISTRATION_REFUSED, NO_SUCH_SERVICE, BAD_MESSAGES}
 HANDSHAKE = 10.0  # seconds
 IDLE = 30.0  # seconds
 

@@ -109,7 +109,7 @@ class Socket(QuicServer):
         """Take a packet of a known connection, and of a new one only while somebody is expected."""
         if isinstance(data, str) or (not self.accepts() and self._is_new(data)):
             return
-        super().datagram_received(data, addr)
+        super().datagram_received(data, addr[:2])  # one shape for both families
 
     def _is_new(self, data: bytes) -> bool:
         try:

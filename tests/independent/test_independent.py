@@ -1,7 +1,7 @@
-"""The suite judges an outsider's relay, and the outsider's client calls through it.
+"""The suite judges an outsider's relay and client, and two of the clients call each other through it.
 
-`python -m tests.independent.test_independent` judges the relay anew and writes relay.verdicts.json, which
-holds what did not pass: by phase, by verdict, the ids.
+`python -m tests.independent.test_independent` judges both anew and writes verdicts.json, which holds what
+did not pass: by role, by verdict, the ids.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-VERDICTS = HERE / "relay.verdicts.json"
+VERDICTS = HERE / "verdicts.json"
+ROLES = ("relay", "client")
 PHASE = "5.5"
 PATIENCE = 20.0  # seconds for a call of seconds
 
 Line = dict[str, Any]
 
 
-def judged(out: Path) -> dict[str, list[str]]:
+def judged(role: str, out: Path) -> dict[str, list[str]]:
     """Run the suite as its user does, and return the ids that did not pass, by verdict."""
-    target = f"exec:{sys.executable} -m tests.independent.relay {{options}}"
-    command = [sys.executable, "-m", "conformance", "run", "--role", "relay", "--target", target]
+    target = f"exec:{sys.executable} -m tests.independent.{role} {{options}}"
+    command = [sys.executable, "-m", "conformance", "run", "--role", role, "--target", target]
     subprocess.run(  # noqa: S603 - a command of our own
         [*command, "--phase", PHASE, "--out", str(out)], cwd=ROOT, check=False, capture_output=True
     )
@@ -45,10 +46,11 @@ def judged(out: Path) -> dict[str, list[str]]:
     return {verdict: sorted(ids) for verdict, ids in sorted(found.items())}
 
 
-def test_the_suite_says_of_the_relay_what_is_so(tmp_path: Path) -> None:
-    """The suite fails the one rule that the relay breaks, and asks nothing of it that it does not declare."""
-    expected = json.loads(VERDICTS.read_text(encoding="utf-8"))[PHASE]
-    assert expected == judged(tmp_path)
+@pytest.mark.parametrize("role", ROLES)
+def test_the_suite_says_what_is_so(role: str, tmp_path: Path) -> None:
+    """The suite finds what the outsider left out, at its requirement, and asks for nothing undeclared."""
+    expected = json.loads(VERDICTS.read_text(encoding="utf-8"))[role]
+    assert expected == judged(role, tmp_path)
 
 
 @pytest.mark.parametrize("module", ["wire", "relay", "endpoint", "call", "client"])
@@ -156,4 +158,5 @@ def test_two_clients_talk(mode: str, path: str) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        VERDICTS.write_text(json.dumps({PHASE: judged(Path(folder))}, indent=2) + "\n", encoding="utf-8")
+        found = {role: judged(role, Path(folder) / role) for role in ROLES}
+        VERDICTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -52,6 +52,7 @@ class Modelled:
     state: str
     until: float
     seats: dict[str, int] = field(default_factory=dict)
+    reported: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -248,6 +249,10 @@ class Histories(RuleBasedStateMachine):
         """Somebody reports a path of a call, a party of it or not."""
         if name in self.model.newest:
             said = self.model.one(name, call_id, "report", "MediaPathReport")
+            if said:
+                call = self.model.calls[call_id]
+                said = [] if name in call.reported else said  # the first of a party counts (AGREE-17)
+                call.reported.add(name)
             self.says(name, MediaPathReport(call_id=call_id, direct_ok=True), said)
 
     @rule(data=st.data())

@@ -100,5 +100,5 @@ async def test_nothing_younger_is_sent(stage: ClientStage) -> None:
         message = f"nothing is younger than phase {stage.phase}"
         raise Unsupported(message)
     await understanding.conversation(stage)
-    faults = [fault for one in stage.puppets for fault in _too_young(one, younger)]
+    faults = dict.fromkeys(fault for one in stage.puppets for fault in _too_young(one, younger))
     assert not faults, f"a client of phase {stage.phase} sends what is younger: {'; '.join(faults)}"
