@@ -1,4 +1,4 @@
-"""`python -m tests.mutants --list | --judge ID | ID [options of the relay or the subject]`.
+"""`python -m tests.mutants --list | [--client] ID [options of the relay or the subject]`.
 
 The id of a client's rule runs the client behind the suite's control protocol, that of a relay's rule a relay.
 
@@ -49,14 +49,14 @@ def listing() -> list[dict[str, object]]:
         {"id": mutant.id, "title": mutant.title, "collateral": list(mutant.collateral), "kind": "relay"}
         for mutant in RELAY_MUTANTS.values()
     ]
-    for broken in [*client.CLIENT_MUTANTS, *client.SHARED_MUTANTS]:
+    for broken in client.CLIENT_MUTANTS:
         row = {"id": broken.id, "title": (broken.__doc__ or "").strip(), "kind": "client"}
         rows.append({**row, "collateral": list(broken.collateral), "phase": broken.phase})
     return rows
 
 
 def main(arguments: list[str]) -> int:
-    """List, judge a client mutant, or run a relay or a client."""
+    """List the mutants, or run a relay or a client."""
     match arguments:
         case ["--list"]:
             print(json.dumps(listing()))  # noqa: T201 - the answer
@@ -64,13 +64,6 @@ def main(arguments: list[str]) -> int:
         case ["--touched"]:
             print(json.dumps(footprint.listing()))  # noqa: T201 - the answer
             return 0
-        case ["--judge", *rules] if rules:
-            from tests.mutants import client  # noqa: PLC0415 - as above
-
-            statuses = {rule: client.judge(rule) for rule in rules}
-            for rule, status in statuses.items():
-                print(json.dumps({"id": rule, "status": status}))  # noqa: T201 - the answer
-            return max(statuses.values()) if len(rules) > 1 else statuses[rules[0]]
         case ["--serve"]:
             rehearse()
             return main(serving.serve(socket.socket(fileno=0)))
@@ -102,7 +95,7 @@ def client_rules() -> set[str]:
     """Return the rules whose mutant is a client."""
     from tests.mutants import client  # noqa: PLC0415 - as above
 
-    return {one.id for one in [*client.CLIENT_MUTANTS, *client.SHARED_MUTANTS]}
+    return {one.id for one in client.CLIENT_MUTANTS}
 
 
 def subject(options: list[str]) -> int:

@@ -1,7 +1,6 @@
 """What the mutants of the client are made of: a client in which a part can be another one.
 
-A mutant is played against the tests of the rules, or takes the place of the client of a running program
-(`apply`), which the suite then judges from outside.
+A mutant takes the place of the client of a running program (`apply`), which the suite judges from outside.
 """
 
 from __future__ import annotations
@@ -92,11 +91,6 @@ class OtherPaths(Telephone):
         if self.call is not None and self.call.paths is not None:
             self.call.paths.__class__ = self.paths_kind
         return effects
-
-
-def parts_of(kind: type[ClientCore]) -> Parts:
-    """Return the parts of a client: those of a mutant, or the real ones."""
-    return kind.parts if issubclass(kind, ClientMutant) else Parts()
 
 
 def altered(effects: Iterable[Effect], kind: type[Message], **members: object) -> list[Effect]:

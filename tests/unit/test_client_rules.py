@@ -1,8 +1,7 @@
 """Rules of the client: every requirement that clients have, played against the machine.
 
 Each test has the mark of its rule and one argument: a world whose first client is under test, or the parts
-that a client has beside its machine. With `DIRECTCALL_CLIENT_MUTANT=CALL-35` that client is the mutant of
-CALL-35, and the test of that rule fails.
+that a client has beside its machine. The time is driven here; the suite judges the same rules from outside.
 
 The client under test is alice. Where bob is a script, the connection between the two is told to alice's
 machine by hand: its legs are numbered from FIRST_DIRECT in the order of her dials.
@@ -47,8 +46,7 @@ from reference.core.reflection import Verdict
 from reference.handler import EndpointLimits
 from reference.sockets import Sockets
 from tests.loopback.conftest import CREDENTIALS, LOOPBACK, Recorder, Watched, opened, run
-from tests.mutants.client import chosen
-from tests.mutants.client_base import Parts, parts_of
+from tests.mutants.client_base import Parts
 from tests.world import KEY, RELAY, Client, Puppet, World, identity, introduction, offer
 from tools.chapters import table
 
@@ -64,14 +62,14 @@ NAME = f"call-{CALL_ID}"
 
 @pytest.fixture
 def world() -> World:
-    """Return a world whose clients are those that the environment asks for."""
-    return World(chosen(), phase=NEWEST)
+    """Return an empty world."""
+    return World(ClientCore, phase=NEWEST)
 
 
 @pytest.fixture
 def parts() -> Parts:
-    """Return the parts of the client that the environment asks for."""
-    return parts_of(chosen())
+    """Return what a client has beside its machine."""
+    return Parts()
 
 
 def callee(world: World) -> Client:
