@@ -25,9 +25,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1200.0
 """Seconds that one step may take."""
-THINKING, TRAFFIC = ("laws", "unit", "suite"), ("loopback", "processes")
-PROOFS = ("independent", "pages")
-"""Rooms with a step of their own, which `make test` leaves to the gate: whole runs of the suite."""
+THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
+PROOFS = ("suite", "independent", "pages")
+"""Rooms with a step of their own, which `make test` leaves to the gate: runs of the suite."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"
@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
         return sum(line.startswith(SKIPPED) for line in self.output.splitlines())
 
 
-PARTS = 8
+PARTS = 12
 """Into how many parts the checks are divided that a mutant is asked beside that of its rule."""
 
 
@@ -102,7 +102,7 @@ STEPS = (
     ),
     Step("trace", ("-m", "conformance", "trace")),
     Step("kills", ("-m", "tools.kill_table", "--check")),
-    *(Step(room, ("-m", "pytest", f"tests/{room}"), talks=True) for room in PROOFS),
+    *(Step(f"of {room}", ("-m", "pytest", f"tests/{room}"), talks=True) for room in PROOFS),
     Step("wheel", ("-m", "tools.wheel")),
     Step(
         "mutants",
@@ -155,7 +155,7 @@ def report(outcome: Outcome) -> None:
     word += f", {outcome.skipped} {SKIPPED}" if outcome.skipped else ""
     if outcome.step.talks or outcome.status != 0:
         print(f"\n--- {outcome.step.name}\n{outcome.output.rstrip()}\n---")
-    print(f"{outcome.step.name:<10}{outcome.seconds:>7.1f} s  {word}", flush=True)
+    print(f"{outcome.step.name:<15}{outcome.seconds:>7.1f} s  {word}", flush=True)
 
 
 def follow(waiting: dict[Future[Outcome], Step]) -> list[Outcome]:

@@ -109,6 +109,7 @@ class Modelled:
     offer: Body
     told: Advertised
     active: bool = False
+    reported: set[str] = field(default_factory=set)
 
     def other(self, name: str) -> str:
         """Return the other party."""
@@ -214,7 +215,9 @@ class Wanderers(RuleBasedStateMachine):
 
     @staticmethod
     def compare(expected: Heard, heard: Heard) -> None:
-        """Compare what each party heard, in the order in which it heard it."""
+        """Compare what each party heard, in its order; calls that end together have none."""
+        if {one[1] for one in expected} == {"Hangup"}:
+            expected, heard = sorted(expected, key=repr), sorted(heard, key=repr)
         for name in PEOPLE:
             assert [one for one in expected if one[0] == name] == [one for one in heard if one[0] == name]
 
@@ -343,6 +346,9 @@ class Wanderers(RuleBasedStateMachine):
             known = self.knows(Phase.PATH_AGREEMENT)
             if not known or call is None or not call.active or name not in (call.caller, call.callee):
                 return []
+            if name in call.reported:  # the first of a party counts (AGREE-17)
+                return []
+            call.reported.add(name)
             return [(call.other(name), "MediaPathReport", body)]
 
         self.says(name, MediaPathReport(call_id=call_id, direct_ok=True, rest=extra), expected)
