@@ -47,9 +47,13 @@ def troubles(results: Results) -> Iterator[tuple[dict[str, Any], dict[str, Any]]
     quiet = (Verdict.PASS, Verdict.UNSUPPORTED)
     for rule in results["requirements"]:
         for check in rule["checks"]:
-            untried = check["verdict"] == Verdict.ERROR and check["message"] == results["fault"]
-            if check["verdict"] not in quiet and not untried:
+            if check["verdict"] not in quiet and not untried(results, check):
                 yield rule, check
+
+
+def untried(results: Results, check: Mapping[str, Any]) -> bool:
+    """Tell whether a check only repeats why the run could not go on."""
+    return bool(check["verdict"] == Verdict.ERROR and check["message"] == results["fault"])
 
 
 def junit(results: Results) -> str:
@@ -62,6 +66,10 @@ def junit(results: Results) -> str:
             suite = suites[rule["chapter"]] = ET.SubElement(root, "testsuite", name=rule["chapter"])
         for one in rule["checks"]:
             _case(suite, results, rule, one)
+    if results["fault"]:  # said once, and not by every check that was not tried
+        suite = suites["run"] = ET.SubElement(root, "testsuite", name="run")
+        case = ET.SubElement(suite, "testcase", classname="run", name="the run comes to its end", time="0")
+        ET.SubElement(case, "error", message=_printable(results["fault"]))
     for suite in suites.values():
         suite.set("tests", str(len(suite)))
         for plural, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -73,7 +81,8 @@ def _case(suite: ET.Element, results: Results, rule: Mapping[str, Any], one: Map
     seconds = results["timing"]["checks"].get(one["name"], 0)
     case = ET.SubElement(suite, "testcase", classname=rule["id"], name=one["name"], time=str(seconds))
     known = rule["known"] and one["verdict"] in RED
-    element = "skipped" if known else _ELEMENTS.get(Verdict(one["verdict"]))
+    passed_over = known or untried(results, one)
+    element = "skipped" if passed_over else _ELEMENTS.get(Verdict(one["verdict"]))
     if element is None:
         return
     said = ET.SubElement(case, element, message=_printable(f"{one['verdict']}: {one['message']}"))

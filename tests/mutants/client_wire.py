@@ -263,16 +263,7 @@ def no_empty_list() -> None:
 @breaks("WIRE-14")
 def null_is_a_list() -> None:
     """Takes null for a list of candidates that is absent."""
-
-    def change(value: Any) -> Any:
-        if not isinstance(value, dict) or len(value) != 1:
-            return value
-        ((name, body),) = value.items()
-        if not isinstance(body, dict):
-            return value
-        return {name: {key: one for key, one in body.items() if key not in LISTS or one is not None}}
-
-    shared.reading(change)
+    shared.null_is_a_list()
 
 
 @breaks("WIRE-15")

@@ -194,6 +194,16 @@ def test_an_interrupted_run_says_so() -> None:
     assert "somebody pressed ctrl-C" in formats.summary(results)
 
 
+def test_a_lost_target_is_one_error() -> None:
+    """Checks that were not tried are skipped in JUnit; why the run could not go on stands there once."""
+    outcomes = [Outcome(name, name, Verdict.ERROR, "nobody answers") for name in ("CALL-3", "CALL-28")]
+    run = Run("udp:127.0.0.1:1", "7", 0, outcomes, complete=False, fault="nobody answers")
+    tree = ET.fromstring(formats.junit(report.build(run)))  # noqa: S314 - our own text
+    assert ["nobody answers"] == [one.get("message") for one in tree.iter("error")]
+    assert 2 == len([*tree.iter("skipped")])
+    assert [] == [*formats.troubles(report.build(run))]
+
+
 def test_the_summary_tells_a_failure() -> None:
     """Sentence, message, expected, received and the command stand in the summary."""
     outcome = Outcome("CALL-9", "t", Verdict.FAIL, "late", expected="Hangup", received="nothing")
