@@ -1,0 +1,101 @@
+"""Options of the relay (spec/errors.md, Limits): every name, type, range and default, written once.
+
+The rules of this file: a field of `Options` is an option of the command line and a key of the file of
+settings; what follows from several of them together is a method here, and a fault is a CommandError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reference import logs
+from reference.commandline import CommandError, address
+from reference.core.addresses import format_address, undialable
+from reference.core.phases import NEWEST
+from reference.core.registration import Policy
+from reference.core.sessions import Limits
+from reference.endpoint import EndpointLimits
+
+UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
+Seconds = Annotated[float, typer.Option(min=0.01, help="seconds")]
+Number = Annotated[int, typer.Option(min=1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The options of a relay; times in seconds."""
+
+    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "127.0.0.1:4433"
+    advertise: Annotated[str, typer.Option(help="ip:port at which clients reach this relay")] = ""
+    identity_file: Annotated[Path, typer.Option("--identity", help="seed file, created if missing")] = Path(
+        "relay.identity"
+    )
+    registration: Annotated[Policy, typer.Option(help="which registrations to accept")] = Policy.SIGNED
+    phase: Annotated[str, typer.Option(help="be a relay of this phase")] = NEWEST.value
+    ring_timeout: Seconds = 60.0
+    register_timeout: Seconds = 10.0
+    media_timeout: Seconds = 10.0
+    stream_timeout: Seconds = 10.0
+    keep_alive: Seconds = 5.0
+    idle_timeout: Seconds = 30.0
+    max_connections: Number = 10_000
+    max_half_open: Number = 256
+    max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
+    max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20
+    offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
+    max_reflections: Annotated[int, typer.Option(min=1, help="reflections of one connection at once")] = 20
+    reflections_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
+    max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
+    max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
+    max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
+    metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
+    log_level: logs.LogLevel = logs.LogLevel.INFO
+    log_format: logs.LogFormat = logs.LogFormat.CONSOLE
+
+    def limits(self) -> Limits:
+        """Return the limits of the machine."""
+        return Limits(
+            register_timeout=self.register_timeout,
+            ring_timeout=self.ring_timeout,
+            media_timeout=self.media_timeout,
+            calls=self.max_calls,
+            offers_burst=self.max_offers,
+            offers_per_second=self.offers_per_second,
+            reflections_burst=self.max_reflections,
+            reflections_per_second=self.reflections_per_second,
+            bad_messages=self.max_bad_messages,
+        )
+
+    def endpoint_limits(self) -> EndpointLimits:
+        """Return the limits of the endpoint; raises CommandError when idle clients would be lost."""
+        if self.keep_alive >= self.idle_timeout:
+            shorter = f"has to be shorter than --idle-timeout {self.idle_timeout:g}"
+            raise CommandError(
+                f"--keep-alive {self.keep_alive:g} {shorter}: clients that say nothing would be lost"
+            )
+        return EndpointLimits(
+            connections=self.max_connections,
+            half_open=self.max_half_open,
+            stream_timeout=self.stream_timeout,
+            idle_timeout=self.idle_timeout,
+            keep_alive=self.keep_alive,
+            unsent=self.max_unread,
+            datagrams=self.max_datagrams,
+        )
+
+    def reachable(self) -> str:
+        """Return the address to name to clients, or "" for the one that is listened on."""
+        if not self.advertise:
+            if address("--listen", self.listen)[0] in UNSPECIFIED:
+                why = "takes every address: say with --advertise IP:PORT which one clients reach"
+                raise CommandError(f"--listen {self.listen} {why}")
+            return ""
+        reachable = format_address(*address("--advertise", self.advertise))
+        reason = undialable(reachable, loopback=True)
+        if reason:
+            raise CommandError(f"--advertise {self.advertise}: no client can reach that: {reason}")
+        return reachable
