@@ -26,7 +26,7 @@ from conformance import spec
 from conformance.process import Launch, Process, cold
 from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
 
-TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0}
+TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0, "drain": 0.0}
 """Seconds that the specification names (spec/errors.md, Limits)."""
 LIMITS = {
     "connections": 10_000,
@@ -48,7 +48,12 @@ _BRIEF = (
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )
 _FEW = "16"  # connections: what fills a relay up is dear, and one that serves little is enough
-OPTIONS = {"signed": _SIGNED, "brief": _BRIEF, "older": (*_SIGNED[:-1], _FEW)}
+OPTIONS = {
+    "signed": _SIGNED,
+    "brief": _BRIEF,
+    "older": (*_SIGNED[:-1], _FEW),
+    "draining": (*_SIGNED, "--drain", "6"),
+}
 """The processes of a run, and how the suite configures each."""
 VARIANTS = {
     "signed": "signed",
@@ -57,8 +62,11 @@ VARIANTS = {
     "older": "older",
     "few": "older",
     "stopped": "signed",
+    "draining": "draining",
 }
 """What a check can ask for, and the process that serves it; who asks for `stopped` stops it, last of all."""
+EXTRAS = {"draining": "--drain"}
+"""The processes that a relay need not be able to be, and the option that it may not know."""
 OLDEST = "0"
 """The phase of the process `older`; where a message is younger than the phase judged, none is started."""
 PLACEHOLDER = "{options}"
@@ -68,6 +76,7 @@ _TIMER_OPTIONS = {
     "media": "--media-timeout",
     "stream": "--stream-timeout",
     "keep_alive": "--keep-alive",
+    "drain": "--drain",
 }
 
 
@@ -125,6 +134,7 @@ class Target:
         self._phase = phase
         self._running: dict[str, Process] = {}
         self._relays: dict[str, Relay] = {}
+        self._lacking: dict[str, str] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         kind, _, rest = text.partition(":")
         self._command: list[str] | None = None
@@ -151,14 +161,14 @@ class Target:
         if self._command is None:
             return
         for name in dict.fromkeys(map(self._process_of, variants)):
-            if name not in self._running and (self.configurable or name != "older"):
+            if name not in self._running and (self.configurable or name not in {"older", *EXTRAS}):
                 self._running[name] = self._launch(name)
 
     def _process_of(self, variant: str) -> str:
         """Return the process that serves a variant; a relay without options has one configuration."""
         if variant == "older" or (variant == "few" and self.configurable):
             return "signed" if any(not member for _, member in spec.younger(self._phase)) else "older"
-        return VARIANTS[variant] if self.configurable else "signed"
+        return VARIANTS[variant] if self.configurable or variant in EXTRAS else "signed"
 
     def relay(self, variant: str) -> Relay:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
@@ -167,7 +177,9 @@ class Target:
         if self._process_of(variant) == "older" and not self.configurable:
             message = f"this needs a relay of phase {OLDEST}: let the suite start yours with {{options}}"
             raise Unsupported(message)
-        if self._address is not None:
+        if variant in EXTRAS:
+            relay = self._extra(variant)
+        elif self._address is not None:
             if variant == "stopped":
                 message = "a relay that the suite did not start cannot be stopped by it"
                 raise Unsupported(message)
@@ -193,9 +205,31 @@ class Target:
         self._relays[variant] = relay
         return relay
 
+    def _extra(self, variant: str) -> Relay:
+        """Return the relay of a variant that it need not have; raises Unsupported when it has not."""
+        option = EXTRAS[variant]
+        if not self.configurable:
+            how = "let the suite start yours with {options}"
+            raise Unsupported(f"this needs a relay that takes {option}: {how}")
+        if variant not in self._lacking:
+            self.start(variant)
+            process = self._running[variant]
+            try:
+                if confirms(variant, process.ready()):
+                    return self._ready(variant)
+                self._lacking[variant] = "its ready line does not say so"
+            except TargetFaultError as error:
+                self._lacking[variant] = str(error)
+            process.stop()
+        raise Unsupported(f"this needs a relay that takes {option}: {self._lacking[variant]}")
+
     def died(self) -> str:
-        """Return a sentence about a relay that ended by itself, or nothing."""
-        return next((sentence for one in self._running.values() if (sentence := one.died())), "")
+        """Return a sentence about a relay that ended by itself, or nothing.
+
+        One that was started with an option that it may not know has to get as far as its ready line first.
+        """
+        here = (one for name, one in self._running.items() if name not in EXTRAS or name in self._relays)
+        return next((sentence for one in here if (sentence := one.died())), "")
 
     def close(self) -> None:
         """Stop everything that was started."""
@@ -266,6 +300,12 @@ class Target:
             self._fits(ready)
         advertise = str(ready.get("advertise") or self._advertise or written(address))
         return Relay(address, policy, advertise, timers, limits, self._phase_of(name), process, ready)
+
+
+def confirms(variant: str, ready: Mapping[str, Any]) -> bool:
+    """Tell whether a ready line says that the relay is what this variant asks for."""
+    timers = ready.get("timers")
+    return variant == "draining" and isinstance(timers, dict) and timers.get("drain", 0) != 0
 
 
 def told(name: str) -> dict[str, Any]:

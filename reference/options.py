@@ -42,6 +42,7 @@ class Options:
     stream_timeout: Seconds = 10.0
     keep_alive: Seconds = 5.0
     idle_timeout: Seconds = 30.0
+    drain: Annotated[float, typer.Option(min=0, help="seconds for live calls to end when told to stop")] = 0.0
     max_connections: Number = 10_000
     max_half_open: Number = 256
     max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
@@ -68,6 +69,7 @@ class Options:
             reflections_burst=self.max_reflections,
             reflections_per_second=self.reflections_per_second,
             bad_messages=self.max_bad_messages,
+            drain=self.drain,
         )
 
     def endpoint_limits(self) -> EndpointLimits:

@@ -1,8 +1,9 @@
 """The relay: `python -m reference.relay`.
 
 Prints one JSON line on standard output when it is ready, logs to standard error, and stops on SIGTERM and
-ctrl-C: every client is told, every call ends with a reason, and the exit status is 0. It is 2 when the
-command line cannot be followed: an option, the identity file, an address that cannot be had.
+ctrl-C: with `--drain` live calls have that long to end, and a second signal stops it at once; every client
+is told, every call ends with a reason, and the exit status is 0. It is 2 when the command line cannot be
+followed: an option, the identity file, an address that cannot be had.
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ async def _run(
             print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
             switch.logger.info("ready", **ready)
             await stop.wait()
+            if switch.setting.limits.drain:
+                stop.clear()  # a second signal ends the waiting
+                switch.drain(stop.set)
+                await stop.wait()
         finally:
             await switch.shutdown()
 

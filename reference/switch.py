@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reference.core import wire
 from reference.core.addresses import format_address
-from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram
+from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram, Stop
 from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
 from reference.core.relay import RelayCore
 from reference.endpoint import DatagramFate, Endpoint, EndpointLimits
@@ -22,7 +22,7 @@ from reference.memory import give_back
 from reference.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import structlog
 
@@ -52,6 +52,7 @@ class Switch:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._crowd = 0
+        self._drained: Callable[[], None] = lambda: None
 
     async def open(self, host: str, port: int, credentials: Credentials, limits: EndpointLimits) -> None:
         """Bind the socket; raises OSError when the address cannot be had."""
@@ -76,6 +77,7 @@ class Switch:
                 "media": own.media_timeout,
                 "stream": limits.stream_timeout,
                 "keep_alive": limits.keep_alive,
+                "drain": own.drain,
             },
             "limits": {
                 "connections": limits.connections,
@@ -88,6 +90,11 @@ class Switch:
                 "unread": limits.unsent,
             },
         }
+
+    def drain(self, drained: Callable[[], None]) -> None:
+        """Begin no more calls; `drained` is called when live ones have ended or had their time (ERR-9)."""
+        self._drained = drained
+        self._perform(self.core.drain(time.monotonic()))
 
     async def shutdown(self) -> None:
         """Tell every client, end every call and connection, close the socket (ERR-5, ERR-6)."""
@@ -168,6 +175,8 @@ class Switch:
                 self.metrics.count(effect.counter, effect.reason)
             case Log():
                 self.logger.info(effect.event, **effect.members)
+            case Stop():
+                self._drained()
 
     def _send_datagram(self, effect: SendDatagram) -> None:
         fate = self.endpoint.send_datagram(effect.session, effect.data)

@@ -32,6 +32,7 @@ from reference.core.effects import (
     Log,
     Send,
     SendDatagram,
+    Stop,
     Tell,
     Welcome,
 )
@@ -175,6 +176,7 @@ class World:
         self.relay = RelayCore(self.setting, lambda: drawn(32))
         self.key = KEY
         self.reachable = True
+        self.stopped = False
         self.rewrite: Callable[[Message], Message] = lambda message: message
         self.journal: list[str] = []
         self.counted: Counter[tuple[str, str]] = Counter()
@@ -328,6 +330,8 @@ class World:
                     self.counted[effect.counter, effect.reason] += 1
                 case Log():
                     json.dumps(dict(effect.members))
+                case Stop():
+                    self.stopped = True
                 case Dial() | Tell() | Welcome() | Gather():
                     raise AssertionError(f"a relay neither dials nor tells: {effect}")
         if settle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conformance import codec, identity, spec
 from conformance.checking import check
@@ -134,3 +134,100 @@ async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
     """A relay with calls is stopped; every signal connection must be closed with SHUTDOWN."""
     for one in (await _stop(stage)).signals:
         await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
+
+
+@dataclass
+class Drained:
+    """What the people of a relay that drains have seen: of a call that rang and of one that was Active."""
+
+    idle: Puppet
+    newcomer: Puppet
+    active: tuple[Puppet, Puppet]
+    second: str
+    left_early: list[str] = field(default_factory=list)
+    carried: bool = False
+    answered: bool = False
+    left_late: list[str] = field(default_factory=list)
+
+    @property
+    def cut_off(self) -> str:
+        """Return why nothing can be told of who was in a call, or nothing."""
+        return (
+            f"the relay ends live calls (ERR-9): {self.left_early} were sent away" if self.left_early else ""
+        )
+
+
+async def _drain(stage: Stage) -> Drained:
+    """Tell a relay of its own to stop, which has 6 s to drain; done once, judged by three checks."""
+    known = stage.memory.once.get("draining")
+    if known is None:
+        known = stage.memory.once["draining"] = asyncio.ensure_future(_witness(stage))
+    drained: Drained = await known
+    return drained
+
+
+async def _witness(stage: Stage) -> Drained:
+    alice, bob, carol, dave, erin = await stage.register_all("alice", "bob", "carol", "dave", "erin")
+    ringing = await stage.place(alice, bob)
+    active, at_carol, at_dave = await stage.meet(carol, dave)
+    if stage.relay.process is not None:
+        stage.relay.process.stop()
+    await stage.close_of(erin)
+    seen = Drained(erin, await stage.dial("frank", handshake=False), (carol, dave), stage.call_id())
+    carol.send(carol.identity.offer(dave.identity.fingerprint, seen.second))
+    await stage.fence(carol)
+    await stage.fence(dave)
+    seen.left_early = [one.name for one in (alice, bob, carol, dave) if one.closed]
+    seen.carried = await stage.carries(at_carol, at_dave, codec.datagram(b"while the relay drains"))
+    bob.send(bob.identity.answer(ringing))
+    seen.answered = await stage.until(lambda: bool(alice.heard("CallSetup", call_id=ringing)), 1.0)
+    await _asks_to_register(stage, seen.newcomer)
+    for call_id in (active, seen.second):
+        carol.send(carol.identity.hangup(call_id))
+    await stage.until(lambda: bool(carol.closed and dave.closed), 1.0)
+    seen.left_late = [one.name for one in (alice, bob) if one.closed]
+    return seen
+
+
+async def _asks_to_register(stage: Stage, newcomer: Puppet) -> None:
+    await stage.until(lambda: newcomer.connected or bool(newcomer.closed), 1.0)
+    if newcomer.connected:
+        newcomer.send(newcomer.identity.registration())
+        await stage.close_of(newcomer)
+
+
+@check("ERR-7", variant="draining")
+async def test_a_draining_relay_begins_no_call(stage: Stage) -> None:
+    """A relay with calls drains; an offer of a party must be refused with Hangup{Error}."""
+    seen = await _drain(stage)
+    if seen.cut_off:
+        raise Untestable(seen.cut_off)
+    carol, dave = seen.active
+    assert not dave.heard("DirectCallOffer", call_id=seen.second), "a call began while the relay drained"
+    assert carol.heard("Hangup", reason="Error"), "no Hangup{Error} answered an offer while the relay drained"
+
+
+@check("ERR-8", variant="draining")
+async def test_a_draining_relay_sends_away_who_has_no_call(stage: Stage) -> None:
+    """A relay with calls is told to stop and drains; who has none must be closed with SHUTDOWN.
+
+    One never had a call, one registers only now, and two have just ended theirs.
+    """
+    seen = await _drain(stage)
+    acknowledged = seen.newcomer.heard("RegisterPresenceAck", success=True)
+    assert not acknowledged, "a client without a call could register while the relay drained"
+    await stage.expects_close(seen.idle, CODES["SHUTDOWN"], 0.1)
+    if seen.newcomer.connected:
+        await stage.expects_close(seen.newcomer, CODES["SHUTDOWN"], 0.1)
+    for one in seen.active:
+        await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
+
+
+@check("ERR-9", variant="draining")
+async def test_a_draining_relay_leaves_calls_alone(stage: Stage) -> None:
+    """A relay with a Ringing and an Active call drains; the one must have its media, the other its answer."""
+    seen = await _drain(stage)
+    assert not seen.left_early, f"{seen.left_early} were sent away from live calls"
+    assert seen.carried, "an Active call has no media while the relay drains"
+    assert seen.answered, "a call that rang cannot be answered while the relay drains"
+    assert not seen.left_late, f"{seen.left_late} were sent away because others' call ended"

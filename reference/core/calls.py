@@ -22,6 +22,7 @@ from reference.core.sessions import SMALL_MESSAGE, Session, Setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reference.core.draining import Draining
     from reference.core.messages import DirectCallAnswer, DirectCallOffer, MediaPathReport, Message
     from reference.core.registration import Presence
     from reference.core.timers import Timers
@@ -41,7 +42,7 @@ class Calls:
         self,
         setting: Setting,
         presence: Presence,
-        timers: Timers[int | Call],
+        timers: Timers[int | Call | Draining],
         ephemeral: Callable[[], bytes],
     ) -> None:
         """Reach the parties through `presence`; put ring time-outs into `timers`."""
@@ -51,6 +52,7 @@ class Calls:
         self.registry = Registry()
         self.waiting: dict[int, int] = {}  # offers that have not left towards a session yet
         self.rooms = Rooms(setting.identity, self.registry, ephemeral)
+        self.draining: Draining | None = None
 
     def direct_call_offer(
         self, session: int, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
@@ -87,6 +89,8 @@ class Calls:
         live = self.registry.get(message.call_id)
         if live is not None and live.side(sender):  # a Hangup would end the call that is live (CALL-40)
             return None
+        if self.draining is not None:
+            return HangupReason.ERROR  # ERR-7
         if not state.may_offer(now):
             return HangupReason.BUSY
         if size > SMALL_MESSAGE or target == sender or live is not None:
@@ -182,6 +186,7 @@ class Calls:
             self.timers.cancel(call)
             self.registry.remove(call)
             effects += self.rooms.close(call.call_id)
+            effects += self.draining.ended(call) if self.draining is not None else []
         return effects
 
     def _each(self, fingerprint: str, event: Event, forwarded: Message | None = None) -> list[Effect]:

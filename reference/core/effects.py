@@ -80,6 +80,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """The relay has drained, or its time to do so is over: `shutdown` is to follow (ERR-9)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Add one to a counter; `reason` tells apart what is counted under one name."""
 
@@ -87,4 +92,4 @@ class Count:
     reason: str = ""
 
 
-Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Count
+Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Stop | Count

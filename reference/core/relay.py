@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from reference.core import messages
 from reference.core.call import ROOM_PREFIX, By, Call, Event
 from reference.core.calls import Calls
-from reference.core.effects import Close, Count, Effect, Log, Send
+from reference.core.draining import Draining
+from reference.core.effects import Close, Count, Effect, Log, Send, Stop
 from reference.core.errors import BadFrame, BadMessage, CloseCode, UnknownMessage
 from reference.core.registration import ZERO_KEY, Presence, Registrant, fingerprint
 from reference.core.sessions import Service, Session, Setting
@@ -32,7 +33,7 @@ class RelayCore:
         self.setting = setting
         self.sessions: dict[int, Session] = {}
         self.presence = Presence()
-        self.timers: Timers[int | Call] = Timers()
+        self.timers: Timers[int | Call | Draining] = Timers()
         self.calls = Calls(setting, self.presence, self.timers, ephemeral)
 
     def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
@@ -122,6 +123,8 @@ class RelayCore:
         for key in self.timers.due(now):
             if isinstance(key, Call):
                 effects += self.calls.move(key, Event.TIMEOUT, By.RELAY)
+            elif isinstance(key, Draining):
+                effects.append(Stop())
             elif self.sessions[key].service is Service.SIGNAL:
                 effects += self._close(key, CloseCode.REGISTRATION_TIMEOUT)
             else:
@@ -132,8 +135,18 @@ class RelayCore:
         """Return when `tick` is wanted next, or None."""
         return self.timers.next()
 
+    def drain(self, now: float) -> list[Effect]:
+        """Begin no more calls, and wait for the live ones as long as the limit `drain` says (ERR-9)."""
+        if self.calls.draining is not None:
+            return []
+        draining = self.calls.draining = Draining(self.calls.registry, self.presence, self._close)
+        self.timers.set(draining, now + self.setting.limits.drain)
+        return draining.begin(self.sessions)
+
     def shutdown(self) -> list[Effect]:
         """End every call and then every connection, each with its reason (ERR-5, ERR-6)."""
+        if self.calls.draining is not None:
+            self.timers.cancel(self.calls.draining)
         effects = self.calls.shutdown()
         closed = {effect.session for effect in effects if isinstance(effect, Close)}  # MEDIA-14
         for session in list(self.sessions):
@@ -151,6 +164,8 @@ class RelayCore:
             return [Send(session, refusal), Count("registrations_refused"), *closed]  # REG-5, REG-6
         zero = message.identity_pub == ZERO_KEY
         who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
+        if self.calls.draining is not None and self.calls.draining.idle(who.fingerprint):
+            return self._close(session, CloseCode.SHUTDOWN)  # ERR-8
         self.timers.cancel(session)
         older = self.presence.register(session, who)
         registered = messages.RegisterPresenceAck(success=True, relay_build=self.setting.build)  # REG-2

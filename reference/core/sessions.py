@@ -30,6 +30,7 @@ class Limits:
     reflections_burst: int = 20
     reflections_per_second: float = 10.0
     bad_messages: int = 60
+    drain: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

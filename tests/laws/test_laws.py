@@ -40,6 +40,7 @@ CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "calling": "what the client's telephone says, from the chapters call, candidates and race",
     "calls": "the half of the relay's machine that moves calls",
     "client": "the client's machine; one method a message, over several chapters",
+    "draining": "the relay's last while, from the chapter errors",
     "effects": "what the machines return",
     "gathering": "what a client asks before it advertises, from the chapters reflection and candidates",
     "line": "one call as the client's machine sees it",

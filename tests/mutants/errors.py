@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reference import switch
 from reference.core import sessions
 from reference.core.calls import Calls
-from reference.core.effects import Close, Effect
-from reference.core.errors import BadFrame, BadMessage, CloseCode
+from reference.core.draining import Draining
+from reference.core.effects import Close, Effect, Stop
+from reference.core.errors import BadFrame, BadMessage, CloseCode, HangupReason
 from reference.core.relay import RelayCore
 from reference.core.sessions import Service
 from tests.mutants import breaks
@@ -71,3 +74,29 @@ def normal_shutdown() -> None:
         honest(self, effect)
 
     switch.Switch._one = one
+
+
+@breaks("ERR-7")
+def begins_calls_to_the_end() -> None:
+    """Lets calls begin while it drains."""
+    honest = Calls.refusal
+
+    def refusal(self: Calls, *arguments: Any) -> HangupReason | None:
+        draining, self.draining = self.draining, None
+        reason = honest(self, *arguments)
+        self.draining = draining
+        return reason
+
+    Calls.refusal = refusal
+
+
+@breaks("ERR-8")
+def keeps_everybody() -> None:
+    """Sends nobody away while it drains."""
+    Draining.idle = lambda _self, _fingerprint: False
+
+
+@breaks("ERR-9")
+def drains_by_stopping() -> None:
+    """Stops at once where it should drain."""
+    RelayCore.drain = lambda _self, _now: [Stop()]

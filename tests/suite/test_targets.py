@@ -101,3 +101,32 @@ def test_who_was_started_as_told_is_not_advised_to_be_started_so(relay: Callable
     closed = relay(says=False, options="")
     with Target(closed) as target, pytest.raises(Unsupported, match=r"start yours with \{options\}"):
         target.relay("open")
+
+
+def test_a_relay_that_says_nothing_of_draining_is_not_judged_by_it(relay: Callable[..., str]) -> None:
+    """A relay may ignore the option that lets it drain; unless it says that it obeyed, nothing is judged."""
+    with Target(relay(says=True)) as target:
+        target.start("signed", "draining")
+        for _ in range(2):
+            with pytest.raises(Unsupported, match="takes --drain: its ready line does not say so"):
+                target.relay("draining")
+        assert "" == target.died()
+
+
+@pytest.mark.parametrize("target", [NOWHERE, "exec:true"])
+def test_who_cannot_be_told_to_drain_is_not_judged_by_it(target: str) -> None:
+    """Without options there is no relay that drains, and none is started."""
+    with Target(target) as here, pytest.raises(Unsupported, match=r"start yours with \{options\}"):
+        here.relay("draining")
+
+
+def test_a_relay_that_does_not_know_an_option_is_judged_all_the_same(tmp_path: Path) -> None:
+    """One that ends because it does not know --drain has not died: what needs it is unsupported."""
+    path = tmp_path / "relay.py"
+    strict = 'import sys\nif "--drain" in sys.argv:\n    sys.exit("relay: --drain: no such option")\n'
+    path.write_text(strict + RELAY.format(says=False, phase=""), encoding="utf-8")
+    with Target(f"exec:{sys.executable} {path} {{options}}") as target:
+        target.start("signed", "draining")
+        with pytest.raises(Unsupported, match="no such option"):
+            target.relay("draining")
+        assert ("", "signed") == (target.died(), target.relay("signed").policy)
