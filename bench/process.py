@@ -66,9 +66,10 @@ class Measured:
         """Return how much its tables hold, by name, from its metrics."""
         text = await asyncio.to_thread(self._fetch)
         return {
-            family.name.removeprefix("directcall_"): int(family.samples[0].value)
+            family.name.removeprefix("directcall_"): int(sum(sample.value for sample in family.samples))
             for family in text_string_to_metric_families(text)
-            if family.type == "gauge" and not family.name.endswith("_created")
+            if family.type == "gauge" and family.name.startswith("directcall_")
+            if not family.name.endswith(("_created", "_info"))
         }
 
     def _fetch(self) -> str:

@@ -1,86 +1,208 @@
-"""Metrics of the relay: what the core counts and what its tables hold, in the Prometheus format."""
+"""Metrics of the relay, in the Prometheus format (docs/how-to/monitor-a-relay.md lists them all).
+
+The rules of this file:
+
+- What a table holds is read when somebody asks; what happens is counted when it happens.
+- A label is a word of ours, so the number of series is bounded; no fingerprint, call_id or address is one.
+- A datagram costs two additions.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from reference.core.call import Event, State
+from reference.core.errors import CloseCode
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from prometheus_client import Metric
+
+    from reference.core.effects import Log
     from reference.core.relay import RelayCore
+
+# When each counter began is when the process did.
+disable_created_metrics()  # type: ignore[no-untyped-call] # published without a type
+
+SET_UP = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120)
+"""Seconds: a person takes some to answer, and is given a minute by default."""
+LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+ASKED = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+LIVE = (State.PENDING, State.RINGING, State.ACTIVE)
+ENDINGS = (Event.REJECT, Event.TIMEOUT, Event.HANGUP, Event.LOSS, Event.SHUTDOWN)
+REFUSED = {"offers_refused": "offer", "registrations_refused": "registration", "rooms_refused": "room"}
+"""What the core counts as refused, and what that is called here."""
+
+TABLES = {
+    "connections": "Connections whose handshake is complete",
+    "sessions": "Connections that are for something",
+    "registered": "Fingerprints that can be called",
+    "rooms": "Media rooms that somebody sits in",
+    "timers": "Deadlines that are waited for",
+    "endpoint_half_open": "Handshakes under way",
+    "endpoint_ended": "Connections in their closing period",
+    "endpoint_routes": "Connection ids that packets may come for",
+    "endpoint_timers": "Connections that wait for a time",
+    "endpoint_streams": "Streams that are not over",
+    "endpoint_unsent": "Messages that have not wholly left",
+    "endpoint_notices": "News of connections on their way within the relay",
+}
 
 
 class Tables(Collector):
     """How much a relay's tables hold, read at once whenever somebody asks."""
 
-    def __init__(self, core: RelayCore, stats: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, core: RelayCore, stats: Callable[[], dict[str, int]], metrics: Metrics) -> None:
         """Read the tables of `core` and, through `stats`, those of its endpoint."""
         self._core = core
         self._stats = stats
+        self._metrics = metrics
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield one gauge a table."""
+    def collect(self) -> Iterator[Metric]:
+        """Yield one gauge a table, and what is known by state."""
         core, stats = self._core, self._stats()
         tables = {
             "connections": stats.pop("connections"),
             "sessions": len(core.sessions),
             "registered": len(core.presence),
-            "calls": len(core.calls.registry),
             "rooms": len(core.calls.rooms),
             "timers": len(core.timers),
             **{f"endpoint_{name}": value for name, value in stats.items()},
         }
         for name, value in tables.items():
-            words = name.replace("_", " ")
-            yield GaugeMetricFamily(f"directcall_{name}", f"How many {words} there are now", value)
+            what = TABLES.get(name, name.replace("_", " "))
+            yield GaugeMetricFamily(f"directcall_{name}", f"{what}, now", value)
+        states = Tally(str(call.state) for call in core.calls.registry)
+        calls = {str(state): states[str(state)] for state in LIVE}
+        yield _by_state("directcall_calls", "Live calls, now", calls)
+        yield _by_state("directcall_links", "Links to other relays, now", self._metrics.links())
+        draining = core.calls.draining is not None
+        yield GaugeMetricFamily("directcall_draining", "Whether the relay drains: 1 or 0", int(draining))
+
+
+class Traffic(Collector):
+    """Media handed on: two numbers that cost nothing to count."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.datagrams = 0
+        self.bytes = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both."""
+        what = "handed on to the other participant"
+        yield CounterMetricFamily("directcall_datagrams_forwarded", f"Media datagrams {what}", self.datagrams)
+        yield CounterMetricFamily("directcall_forwarded_bytes", f"Bytes of media {what}", self.bytes)
+
+
+class Build(Collector):
+    """Which relay this is."""
+
+    def __init__(self, **words: str) -> None:
+        """Keep the words."""
+        self._words = words
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them as labels of a 1."""
+        yield InfoMetricFamily("directcall_build", "Version and phase of the relay", self._words)
 
 
 class Metrics:
-    """All counters and gauges of one relay."""
+    """All counters and gauges of one relay; `links` is asked for the links to other relays by state."""
 
     def __init__(self) -> None:
         """Start at zero."""
         self.registry = CollectorRegistry()
-        self._events = Counter(
-            "directcall_events",
-            "What the relay counted: ignored, refused, dropped, closed, by reason",
-            ["event", "reason"],
-            registry=self.registry,
+        self.traffic = Traffic()
+        self.links: Callable[[], Mapping[str, int]] = lambda: {"connected": 0, "waiting": 0}
+        self.registry.register(self.traffic)
+        ProcessCollector(registry=self.registry)
+        self._began: dict[str, float] = {}
+        self._refusals = self._counter(
+            "refusals", "Offers, registrations and rooms refused", "what", "reason"
         )
-        self.forwarded = Counter(
-            "directcall_datagrams_forwarded",
-            "Media datagrams handed on to the other participant",
-            registry=self.registry,
-        )
+        self._events = self._counter("events", "Whatever else the relay counted", "event", "reason")
+        self._kinds = {
+            "datagrams_dropped": self._counter(
+                "datagrams_dropped", "Media datagrams not handed on", "reason"
+            ),
+            "closed": self._counter("connections_closed", "Connections that the relay closed", "code"),
+            "ignored": self._counter("messages_ignored", "Messages that had no business here", "message"),
+            "bad": self._counter("messages_bad", "Messages and frames that could not be read", "fault"),
+        }
+        self._placed = self._counter("calls_placed", "Calls that began")
+        self._ended = self._counter("calls_ended", "Calls that ended, by what ended them", "outcome")
+        self._set_up = self._histogram("call_setup_seconds", "Time from an offer to both CallSetups", SET_UP)
+        self.authentications = self._counter("authentications", "Tokens judged by the service", "verdict")
+        self.asked = self._histogram("authentication_seconds", "Time until a token was judged", ASKED)
+        for ending in ENDINGS:
+            self._ended.labels(ending)
+        for code in CloseCode:
+            self._kinds["closed"].labels(code.name.lower())
+        self.lag = self._histogram("event_loop_lag_seconds", "How late the event loop turns", LAG)
 
     def count(self, event: str, reason: str) -> None:
         """Add one to an event; reasons are words of our own, so their number is bounded."""
-        self._events.labels(event, reason).inc()
+        kind = self._kinds.get(event)
+        if kind is not None:
+            kind.labels(reason).inc()
+        elif event in REFUSED:
+            self._refusals.labels(REFUSED[event], reason).inc()
+        else:
+            self._events.labels(event, reason).inc()
+
+    def follow(self, event: Log) -> None:
+        """Learn from what the core tells of a call when it began, was set up and ended."""
+        kind, _, what = event.event.partition(".")
+        if kind != "call":
+            return
+        call_id = str(event.members["call_id"])
+        if what == Event.OFFER:
+            self._began[call_id] = time.monotonic()
+            self._placed.inc()
+        elif what == Event.ACCEPT and call_id in self._began:
+            self._set_up.observe(time.monotonic() - self._began.pop(call_id))
+        if event.members["state"] == State.ENDED:
+            self._began.pop(call_id, None)
+            self._ended.labels(what).inc()
 
     def totals(self) -> dict[str, float]:
-        """Return everything counted so far, by name and reason."""
+        """Return everything counted so far, by name and reason; reasons that never came are left out."""
         return {
             "/".join((sample.name.removeprefix("directcall_"), *sample.labels.values())): sample.value
             for metric in self.registry.collect()
             for sample in metric.samples
-            if sample.name.endswith("_total")
+            if sample.name.endswith("_total") and sample.name.startswith("directcall_")
+            if sample.value or not sample.labels
         }
 
-    def watch(self, core: RelayCore, stats: Callable[[], dict[str, int]]) -> None:
+    def watch(self, core: RelayCore, stats: Callable[[], dict[str, int]], phase: str) -> None:
         """Read the tables of `core` and of its endpoint whenever somebody asks."""
-        self.registry.register(Tables(core, stats))
+        self.registry.register(Tables(core, stats, self))
+        self.registry.register(Build(version=core.setting.build or "unknown", phase=phase))
 
-    def serve(self, host: str, port: int) -> tuple[tuple[str, int], Callable[[], None]]:
-        """Serve the metrics over HTTP; raises OSError. Returns where they are served and what stops it."""
-        server, thread = start_http_server(port, host, self.registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"directcall_{name}", text, labels, registry=self.registry)
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"directcall_{name}", text, buckets=buckets, registry=self.registry)
 
-        return (host, server.server_port), stop
+
+def _by_state(name: str, text: str, held: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=["state"])
+    for state, number in held.items():
+        family.add_metric([state.lower()], number)
+    return family

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 import typer
 
@@ -20,6 +19,7 @@ from reference.commandline import CommandError, address, build, command, on_sign
 from reference.core.addresses import format_address
 from reference.core.sessions import Setting
 from reference.endpoint import Credentials, EndpointLimits
+from reference.health import Door, Health, Pulse
 from reference.options import Options
 from reference.switch import Switch
 
@@ -46,34 +46,42 @@ async def _run(
     stop = asyncio.Event()
     on_signals(stop)
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
-    try:
-        await switch.open(*listen, credentials, limits)
-    except OSError as error:
-        raise _unavailable("--listen", listen, error) from error
-    with ExitStack() as behind:
-        behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
-        ready = switch.ready(credentials.fingerprint, limits)
+    async with AsyncExitStack() as behind:
+        health, served = _watched(switch, metrics, behind)
         try:
-            if metrics is not None:
-                served, stop_metrics = _serve_metrics(switch, metrics)
-                behind.callback(stop_metrics)
-                ready["metrics"] = format_address(*served)
-            print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
-            switch.logger.info("ready", **ready)
+            await switch.open(*listen, credentials, limits)
+        except OSError as error:
+            raise _unavailable("--listen", listen, error) from error
+        behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
+        behind.push_async_callback(switch.shutdown)
+        ready = switch.ready(credentials.fingerprint, limits) | served
+        health.unready = ""
+        print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
+        switch.logger.info("ready", **ready)
+        await stop.wait()
+        health.unready = "draining"
+        if switch.setting.limits.drain:
+            stop.clear()  # a second signal ends the waiting
+            switch.drain(stop.set)
             await stop.wait()
-            if switch.setting.limits.drain:
-                stop.clear()  # a second signal ends the waiting
-                switch.drain(stop.set)
-                await stop.wait()
-        finally:
-            await switch.shutdown()
 
 
-def _serve_metrics(switch: Switch, where: tuple[str, int]) -> tuple[tuple[str, int], Callable[[], None]]:
+def _watched(
+    switch: Switch, where: tuple[str, int] | None, behind: AsyncExitStack
+) -> tuple[Health, dict[str, object]]:
+    """Open the door for whoever watches, if there is to be one; return what the ready line says of it."""
+    pulse = Pulse(switch.metrics.lag)
+    health = Health(switch.metrics.registry, lambda: pulse.age)
+    if where is None:
+        return health, {}
     try:
-        return switch.metrics.serve(*where)
+        door = Door(where, health)
     except OSError as error:
         raise _unavailable("--metrics", where, error) from error
+    behind.callback(door.close)
+    pulse.start()
+    behind.callback(pulse.stop)
+    return health, {"metrics": format_address(*door.address)}
 
 
 def _unavailable(option: str, where: tuple[str, int], error: OSError) -> CommandError:

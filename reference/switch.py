@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CLOSING = 3.0
 """Seconds after which closed connections have left the endpoint too."""
+_HANDED_ON = frozenset({DatagramFate.QUEUED, DatagramFate.DROPPED_OLDEST})
 CROWD = 100
 """Sessions at once after which memory is given back when three of four have gone."""
 
@@ -48,6 +49,7 @@ class Switch:
         self.setting = setting
         self.phase = phase
         self.metrics = Metrics()
+        self._traffic = self.metrics.traffic
         self.logger = logger
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
@@ -60,7 +62,7 @@ class Switch:
         if not self.setting.relay_addr:  # clients reach us where we listen
             self.setting = replace(self.setting, relay_addr=format_address(*self.endpoint.address))
         self.core = RelayCore(self.setting, lambda: secrets.token_bytes(32))
-        self.metrics.watch(self.core, self.endpoint.stats)
+        self.metrics.watch(self.core, self.endpoint.stats, str(self.phase))
 
     def ready(self, fingerprint: str, limits: EndpointLimits) -> dict[str, object]:
         """Return what the ready line says: where and who we are, and the limits a suite need not guess."""
@@ -175,12 +177,15 @@ class Switch:
                 self.metrics.count(effect.counter, effect.reason)
             case Log():
                 self.logger.info(effect.event, **effect.members)
+                self.metrics.follow(effect)
             case Stop():
                 self._drained()
 
     def _send_datagram(self, effect: SendDatagram) -> None:
         fate = self.endpoint.send_datagram(effect.session, effect.data)
-        self.metrics.forwarded.inc()
+        if fate in _HANDED_ON:
+            self._traffic.datagrams += 1
+            self._traffic.bytes += len(effect.data)
         if fate is not DatagramFate.QUEUED:
             self.metrics.count("datagrams_dropped", fate.value)
 

@@ -177,6 +177,7 @@ class World:
         self.key = KEY
         self.reachable = True
         self.stopped = False
+        self.logged: list[Log] = []
         self.rewrite: Callable[[Message], Message] = lambda message: message
         self.journal: list[str] = []
         self.counted: Counter[tuple[str, str]] = Counter()
@@ -330,6 +331,7 @@ class World:
                     self.counted[effect.counter, effect.reason] += 1
                 case Log():
                     json.dumps(dict(effect.members))
+                    self.logged.append(effect)
                 case Stop():
                     self.stopped = True
                 case Dial() | Tell() | Welcome() | Gather():

@@ -161,7 +161,11 @@ class RelayCore:
         if error:
             refusal = messages.RegisterPresenceAck(success=False, error=error)
             closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
-            return [Send(session, refusal), Count("registrations_refused"), *closed]  # REG-5, REG-6
+            return [
+                Send(session, refusal),
+                Count("registrations_refused", error.partition(":")[0]),
+                *closed,
+            ]  # REG-5, REG-6
         zero = message.identity_pub == ZERO_KEY
         who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
         if self.calls.draining is not None and self.calls.draining.idle(who.fingerprint):
@@ -202,7 +206,10 @@ class RelayCore:
         if not isinstance(message, messages.CallOffer) or rooms.seated(session):
             return ignored(message)  # MEDIA-15
         if not rooms.admits(state.call_id, message):
-            return [Count("rooms_refused"), *self._close(session, CloseCode.NOT_ADMITTED)]  # MEDIA-7
+            return [
+                Count("rooms_refused", "not admitted"),
+                *self._close(session, CloseCode.NOT_ADMITTED),
+            ]  # MEDIA-7
         self.timers.cancel(session)
         return rooms.join(session, state.call_id, message)
 

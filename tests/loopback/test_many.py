@@ -66,9 +66,11 @@ class Rig:
 
     def tables(self) -> dict[str, float]:
         """Return what all tables of both sides hold."""
-        samples = (sample for metric in self.relay.metrics.registry.collect() for sample in metric.samples)
-        held = {sample.name: sample.value for sample in samples if not sample.labels}
-        relay = {name: value for name, value in held.items() if not name.endswith(("_total", "_created"))}
+        relay = {
+            metric.name: sum(sample.value for sample in metric.samples)
+            for metric in self.relay.metrics.registry.collect()
+            if metric.type == "gauge" and metric.name.startswith("directcall_")
+        }
         crowd = {f"crowd {name}": value for name, value in self.crowd.endpoint.stats().items()}
         return {**relay, **crowd, "owners": len(self.crowd.owners)}
 

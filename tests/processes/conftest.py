@@ -35,13 +35,18 @@ def fresh(folder: Path, name: str) -> Path:
 
 
 def metrics(relay: Process) -> dict[str, float]:
-    """Ask a relay that serves metrics for all of them, by name without prefix."""
+    """Ask a relay that serves metrics for all of them, by name without prefix and label."""
     connection = HTTPConnection(*parse_address(relay.ready()["metrics"]), timeout=GUARD)
     with closing(connection):
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
-    samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    return {name.removeprefix("directcall_"): float(value) for name, value in samples}
+    told: dict[str, float] = {}
+    for line in lines:
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            plain = name.partition("{")[0].removeprefix("directcall_")
+            told[plain] = told.get(plain, 0.0) + float(value)
+    return told
 
 
 def tables(relay: Process) -> dict[str, float]:

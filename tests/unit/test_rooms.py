@@ -110,7 +110,7 @@ def test_everybody_else_is_refused_in_one_way(case: str) -> None:
     """Whatever is wrong, the connection is closed with NOT_ADMITTED and nothing is said before (MEDIA-7)."""
     room = refused(case)
     assert (CloseCode.NOT_ADMITTED, []) == (room.code, room.hears())
-    assert 1 == room.world.counted["rooms_refused", ""]
+    assert 1 == room.world.counted["rooms_refused", "not admitted"]
     assert 0 == len(room.world.relay.calls.rooms)
 
 
