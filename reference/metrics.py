@@ -10,7 +10,6 @@ The rules of this file:
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -20,16 +19,13 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.registry import Collector
 
 from reference.core.call import Event, State
 from reference.core.errors import CloseCode
+from reference.tables import Build, Tables, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from prometheus_client import Metric
+    from collections.abc import Callable, Mapping
 
     from reference.core.effects import Log
     from reference.core.relay import RelayCore
@@ -41,93 +37,23 @@ SET_UP = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120)
 """Seconds: a person takes some to answer, and is given a minute by default."""
 LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 ASKED = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-LIVE = (State.PENDING, State.RINGING, State.ACTIVE)
 ENDINGS = (Event.REJECT, Event.TIMEOUT, Event.HANGUP, Event.LOSS, Event.SHUTDOWN)
 REFUSED = {"offers_refused": "offer", "registrations_refused": "registration", "rooms_refused": "room"}
 """What the core counts as refused, and what that is called here."""
 
-TABLES = {
-    "connections": "Connections whose handshake is complete",
-    "sessions": "Connections that are for something",
-    "registered": "Fingerprints that can be called",
-    "rooms": "Media rooms that somebody sits in",
-    "timers": "Deadlines that are waited for",
-    "endpoint_half_open": "Handshakes under way",
-    "endpoint_ended": "Connections in their closing period",
-    "endpoint_routes": "Connection ids that packets may come for",
-    "endpoint_timers": "Connections that wait for a time",
-    "endpoint_streams": "Streams that are not over",
-    "endpoint_unsent": "Messages that have not wholly left",
-    "endpoint_notices": "News of connections on their way within the relay",
-}
 
-
-class Tables(Collector):
-    """How much a relay's tables hold, read at once whenever somebody asks."""
-
-    def __init__(self, core: RelayCore, stats: Callable[[], dict[str, int]], metrics: Metrics) -> None:
-        """Read the tables of `core` and, through `stats`, those of its endpoint."""
-        self._core = core
-        self._stats = stats
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield one gauge a table, and what is known by state."""
-        core, stats = self._core, self._stats()
-        tables = {
-            "connections": stats.pop("connections"),
-            "sessions": len(core.sessions),
-            "registered": len(core.presence),
-            "rooms": len(core.calls.rooms),
-            "timers": len(core.timers),
-            **{f"endpoint_{name}": value for name, value in stats.items()},
-        }
-        for name, value in tables.items():
-            what = TABLES.get(name, name.replace("_", " "))
-            yield GaugeMetricFamily(f"directcall_{name}", f"{what}, now", value)
-        states = Tally(str(call.state) for call in core.calls.registry)
-        calls = {str(state): states[str(state)] for state in LIVE}
-        yield _by_state("directcall_calls", "Live calls, now", calls)
-        yield _by_state("directcall_links", "Links to other relays, now", self._metrics.links())
-        draining = core.calls.draining is not None
-        yield GaugeMetricFamily("directcall_draining", "Whether the relay drains: 1 or 0", int(draining))
-
-
-class Traffic(Collector):
-    """Media handed on: two numbers that cost nothing to count."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.datagrams = 0
-        self.bytes = 0
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield both."""
-        what = "handed on to the other participant"
-        yield CounterMetricFamily("directcall_datagrams_forwarded", f"Media datagrams {what}", self.datagrams)
-        yield CounterMetricFamily("directcall_forwarded_bytes", f"Bytes of media {what}", self.bytes)
-
-
-class Build(Collector):
-    """Which relay this is."""
-
-    def __init__(self, **words: str) -> None:
-        """Keep the words."""
-        self._words = words
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield them as labels of a 1."""
-        yield InfoMetricFamily("directcall_build", "Version and phase of the relay", self._words)
+def no_links() -> Mapping[str, int]:
+    """Return the links of a relay that has none, by state."""
+    return {"connected": 0, "waiting": 0}
 
 
 class Metrics:
-    """All counters and gauges of one relay; `links` is asked for the links to other relays by state."""
+    """All counters and gauges of one relay."""
 
     def __init__(self) -> None:
         """Start at zero."""
         self.registry = CollectorRegistry()
         self.traffic = Traffic()
-        self.links: Callable[[], Mapping[str, int]] = lambda: {"connected": 0, "waiting": 0}
         self.registry.register(self.traffic)
         ProcessCollector(registry=self.registry)
         self._began: dict[str, float] = {}
@@ -189,9 +115,15 @@ class Metrics:
             if sample.value or not sample.labels
         }
 
-    def watch(self, core: RelayCore, stats: Callable[[], dict[str, int]], phase: str) -> None:
-        """Read the tables of `core` and of its endpoint whenever somebody asks."""
-        self.registry.register(Tables(core, stats, self))
+    def watch(
+        self,
+        core: RelayCore,
+        stats: Callable[[], dict[str, int]],
+        phase: str,
+        links: Callable[[], Mapping[str, int]] = no_links,
+    ) -> None:
+        """Read the tables of `core` and of its endpoint, and the links by state, whenever somebody asks."""
+        self.registry.register(Tables(core, stats, links))
         self.registry.register(Build(version=core.setting.build or "unknown", phase=phase))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -199,10 +131,3 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"directcall_{name}", text, buckets=buckets, registry=self.registry)
-
-
-def _by_state(name: str, text: str, held: Mapping[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=["state"])
-    for state, number in held.items():
-        family.add_metric([state.lower()], number)
-    return family

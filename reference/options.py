@@ -53,6 +53,8 @@ class Options:
     max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
     max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
     max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
+    auth_url: Annotated[str, typer.Option(help="ask this service whether a client's token is right")] = ""
+    auth_timeout: Annotated[float, typer.Option(min=0.01, help="seconds for its answer")] = 5.0
     metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
     log_level: logs.LogLevel = logs.LogLevel.INFO
     log_format: logs.LogFormat = logs.LogFormat.CONSOLE

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING
 
 from reference.core import wire
 from reference.core.addresses import format_address
-from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram, Stop
+from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram, Stop, Validate
 from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
 from reference.core.relay import RelayCore
 from reference.endpoint import DatagramFate, Endpoint, EndpointLimits
 from reference.memory import give_back
 from reference.metrics import Metrics
+from reference.ready import ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import structlog
 
+    from reference.core.authentication import Verdict
     from reference.core.phases import Phase
     from reference.core.sessions import Setting
     from reference.endpoint import Credentials
@@ -55,6 +57,7 @@ class Switch:
         self._deadline: float | None = None
         self._crowd = 0
         self._drained: Callable[[], None] = lambda: None
+        self.validate: Callable[[int, str], None] = lambda *_: None
 
     async def open(self, host: str, port: int, credentials: Credentials, limits: EndpointLimits) -> None:
         """Bind the socket; raises OSError when the address cannot be had."""
@@ -66,32 +69,11 @@ class Switch:
 
     def ready(self, fingerprint: str, limits: EndpointLimits) -> dict[str, object]:
         """Return what the ready line says: where and who we are, and the limits a suite need not guess."""
-        own = self.setting.limits
-        return {
-            "addr": format_address(*self.endpoint.address),
-            "tls_fingerprint": fingerprint,
-            "phase": str(self.phase),
-            "registration": str(self.setting.policy),
-            "advertise": self.setting.relay_addr,
-            "timers": {
-                "register": own.register_timeout,
-                "ring": own.ring_timeout,
-                "media": own.media_timeout,
-                "stream": limits.stream_timeout,
-                "keep_alive": limits.keep_alive,
-                "drain": own.drain,
-            },
-            "limits": {
-                "connections": limits.connections,
-                "calls": own.calls,
-                "offers_burst": own.offers_burst,
-                "offers_per_second": own.offers_per_second,
-                "reflections_burst": own.reflections_burst,
-                "reflections_per_second": own.reflections_per_second,
-                "bad_messages": own.bad_messages,
-                "unread": limits.unsent,
-            },
-        }
+        return ready(self.setting, self.phase, self.endpoint.address, fingerprint, limits)
+
+    def validated(self, session: int, verdict: Verdict, fingerprint: str) -> None:
+        """Go on with a client whose token has been judged."""
+        self._perform(self.core.validated(session, verdict, fingerprint))
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Begin no more calls; `drained` is called when live ones have ended or had their time (ERR-9)."""
@@ -178,6 +160,8 @@ class Switch:
             case Log():
                 self.logger.info(effect.event, **effect.members)
                 self.metrics.follow(effect)
+            case Validate():
+                self.validate(effect.session, effect.token)
             case Stop():
                 self._drained()
 

@@ -80,6 +80,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Validate:
+    """Let the operator's service judge `token`; `validated` is to hear of it (REG-22)."""
+
+    session: int
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """The relay has drained, or its time to do so is over: `shutdown` is to follow (ERR-9)."""
 
@@ -92,4 +100,4 @@ class Count:
     reason: str = ""
 
 
-Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Stop | Count
+Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Validate | Stop | Count

@@ -60,7 +60,7 @@ class Pong:
 class AuthToken:
     """Show the secret that the relay's operator handed out."""
 
-    token: str
+    token: str = field(repr=False)
     rest: JsonObject = field(default_factory=dict)
 
 

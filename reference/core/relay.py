@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference.core import messages
+from reference.core.authentication import Authentication, Verdict
 from reference.core.call import ROOM_PREFIX, By, Call, Event
 from reference.core.calls import Calls
 from reference.core.draining import Draining
@@ -35,6 +36,7 @@ class RelayCore:
         self.presence = Presence()
         self.timers: Timers[int | Call | Draining] = Timers()
         self.calls = Calls(setting, self.presence, self.timers, ephemeral)
+        self.authentication = Authentication(self._register_presence, self._refuse, self._close)
 
     def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
         """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8)."""
@@ -71,6 +73,8 @@ class RelayCore:
             return self._call_offer(session, state, message)
         who = self.presence.registrant(session)
         if who is None:
+            if self.setting.authenticate:
+                return self.authentication.receive(session, message, size)
             return self._register_presence(session, message)
         match message:
             case messages.Ping():
@@ -80,6 +84,10 @@ class RelayCore:
         if who.zero:
             return ignored(message)
         return self._of_a_call(session, state, who.fingerprint, message, now, size)
+
+    def validated(self, session: int, verdict: Verdict, fingerprint: str = "") -> list[Effect]:
+        """Learn what the operator's service says of a token, and for which fingerprint (REG-22)."""
+        return self.authentication.validated(session, verdict, fingerprint)
 
     def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
         """Count what could not be read; only too much of it ends the connection (ERR-2, ERR-3)."""
@@ -112,6 +120,7 @@ class RelayCore:
             return []
         self.timers.cancel(session)
         self.calls.lost(session)
+        self.authentication.forget(session)
         if state.service is Service.ROOM:
             return self.calls.rooms.leave(session)
         unreachable = self.presence.forget(session)
@@ -158,14 +167,9 @@ class RelayCore:
         if not isinstance(message, messages.RegisterPresence):
             return ignored(message)
         error = self.presence.refusal(message.identity_pub, message.signature, self.setting.policy)
+        error = error or self.authentication.refusal(session, fingerprint(message.identity_pub))
         if error:
-            refusal = messages.RegisterPresenceAck(success=False, error=error)
-            closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
-            return [
-                Send(session, refusal),
-                Count("registrations_refused", error.partition(":")[0]),
-                *closed,
-            ]  # REG-5, REG-6
+            return self._refuse(session, error)
         zero = message.identity_pub == ZERO_KEY
         who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
         if self.calls.draining is not None and self.calls.draining.idle(who.fingerprint):
@@ -180,6 +184,12 @@ class RelayCore:
         if older is not None:
             effects += self._close(older, CloseCode.REPLACED)
         return effects + ([] if zero else self.calls.registered(who.fingerprint))
+
+    def _refuse(self, session: int, error: str) -> list[Effect]:
+        """Refuse a registration for a reason that a person can read (REG-5, REG-6)."""
+        refusal = messages.RegisterPresenceAck(success=False, error=error)
+        closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
+        return [Send(session, refusal), Count("registrations_refused", error.partition(":")[0]), *closed]
 
     def _of_a_call(
         self, session: int, state: Session, sender: str, message: messages.Message, now: float, size: int

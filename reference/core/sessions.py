@@ -35,13 +35,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), policy, limits and build."""
+    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), policy, limits and build.
+
+    With `authenticate` it asks for a token, which a service of its operator judges (REG-21).
+    """
 
     identity: Identity
     relay_addr: str
     policy: Policy = Policy.SIGNED
     limits: Limits = Limits()
     build: str | None = None
+    authenticate: bool = False
 
 
 class Service(StrEnum):

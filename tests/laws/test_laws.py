@@ -37,6 +37,7 @@ CHAPTERS_WITHOUT_CORE: Mapping[str, str] = {
 CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "__init__": "the package",
     "addresses": "the text form of an address, from the chapter conventions and later candidates",
+    "authentication": "the tokens before a registration, from the chapter registration",
     "calling": "what the client's telephone says, from the chapters call, candidates and race",
     "calls": "the half of the relay's machine that moves calls",
     "client": "the client's machine; one method a message, over several chapters",
