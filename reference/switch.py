@@ -89,6 +89,12 @@ class Switch:
             },
         }
 
+    def adopt(self, setting: Setting, limits: EndpointLimits) -> None:
+        """Go on with other limits and another policy; nobody who is connected is sent away."""
+        self.setting = setting
+        self.core.adopt(setting)
+        self.endpoint.limits = limits
+
     async def shutdown(self) -> None:
         """Tell every client, end every call and connection, close the socket (ERR-5, ERR-6)."""
         self._perform(self.core.shutdown())

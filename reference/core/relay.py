@@ -35,6 +35,12 @@ class RelayCore:
         self.timers: Timers[int | Call] = Timers()
         self.calls = Calls(setting, self.presence, self.timers, ephemeral)
 
+    def adopt(self, setting: Setting) -> None:
+        """Go on with other limits and another policy; what runs already keeps the time it was given."""
+        self.setting = self.calls.setting = setting
+        for state in self.sessions.values():
+            state.limits = setting.limits
+
     def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
         """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8)."""
         limits = self.setting.limits
