@@ -1,24 +1,26 @@
 """Options of the relay (spec/errors.md, Limits): every name, type, range and default, written once.
 
 The rules of this file: a field of `Options` is an option of the command line and a key of the file of
-settings; what follows from several of them together is a method here, and a fault is a CommandError.
+settings; what follows from several of them together is a method here, and a fault is an OptionError.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reference import logs
-from reference.commandline import CommandError, address
+from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
 from reference.core.addresses import format_address, undialable
 from reference.core.phases import NEWEST
 from reference.core.registration import Policy
 from reference.core.sessions import Limits
 from reference.endpoint import EndpointLimits
+from reference.peers import Federation, Peer, Trusted
+from reference.question import service_url
 
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
 Seconds = Annotated[float, typer.Option(min=0.01, help="seconds")]
@@ -58,6 +60,38 @@ class Options:
     metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
     log_level: logs.LogLevel = logs.LogLevel.INFO
     log_format: logs.LogFormat = logs.LogFormat.CONSOLE
+    federation: Annotated[Federation, typer.Option(help="which relays to take a link from")] = (
+        Federation.PROVEN
+    )
+    peers: tuple[Peer, ...] = field(default=(), metadata=OFF_THE_LINE)
+    trusted: tuple[Trusted, ...] = field(default=(), metadata=OFF_THE_LINE)
+
+    def check(self) -> None:
+        """Raise OptionError when these options cannot be followed, also several of them together."""
+        address("--listen", self.listen)
+        if self.metrics:
+            address("--metrics", self.metrics)
+        self.reachable()
+        phase_of(self.phase)
+        self.endpoint_limits()
+        self._service()
+        linked = {peer.fingerprint for peer in self.peers}
+        for each in self.trusted:
+            if each.fingerprint in linked:
+                raise OptionError(f"trusted: {each.fingerprint} is that of a peer already", "trusted")
+
+    def _service(self) -> None:
+        """Raise OptionError when tokens cannot be judged as these options say."""
+        if not self.auth_url:
+            return
+        try:
+            service_url(self.auth_url)
+        except ValueError as error:
+            raise OptionError(f"--auth-url: {error}", "auth-url") from error
+        if self.auth_timeout >= self.register_timeout:
+            shorter = f"has to be shorter than --register-timeout {self.register_timeout:g}"
+            why = f"--auth-timeout {self.auth_timeout:g} {shorter}: clients would be closed while they wait"
+            raise OptionError(why, "auth-timeout", "register-timeout")
 
     def limits(self) -> Limits:
         """Return the limits of the machine."""
@@ -75,12 +109,11 @@ class Options:
         )
 
     def endpoint_limits(self) -> EndpointLimits:
-        """Return the limits of the endpoint; raises CommandError when idle clients would be lost."""
+        """Return the limits of the endpoint; raises OptionError when idle clients would be lost."""
         if self.keep_alive >= self.idle_timeout:
             shorter = f"has to be shorter than --idle-timeout {self.idle_timeout:g}"
-            raise CommandError(
-                f"--keep-alive {self.keep_alive:g} {shorter}: clients that say nothing would be lost"
-            )
+            why = f"--keep-alive {self.keep_alive:g} {shorter}: clients that say nothing would be lost"
+            raise OptionError(why, "keep-alive", "idle-timeout")
         return EndpointLimits(
             connections=self.max_connections,
             half_open=self.max_half_open,
@@ -96,10 +129,11 @@ class Options:
         if not self.advertise:
             if address("--listen", self.listen)[0] in UNSPECIFIED:
                 why = "takes every address: say with --advertise IP:PORT which one clients reach"
-                raise CommandError(f"--listen {self.listen} {why}")
+                raise OptionError(f"--listen {self.listen} {why}", "listen")
             return ""
         reachable = format_address(*address("--advertise", self.advertise))
         reason = undialable(reachable, loopback=True)
         if reason:
-            raise CommandError(f"--advertise {self.advertise}: no client can reach that: {reason}")
+            why = f"--advertise {self.advertise}: no client can reach that: {reason}"
+            raise OptionError(why, "advertise")
         return reachable

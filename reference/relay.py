@@ -2,8 +2,9 @@
 
 Prints one JSON line on standard output when it is ready, logs to standard error, and stops on SIGTERM and
 ctrl-C: with `--drain` live calls have that long to end, and a second signal stops it at once; every client
-is told, every call ends with a reason, and the exit status is 0. It is 2 when the command line cannot be
-followed: an option, the identity file, an address that cannot be had.
+is told, every call ends with a reason, and the exit status is 0. It is 2 when the command line or the
+configuration cannot be followed: an option, the identity file, an address that cannot be had. SIGHUP reads
+the configuration again.
 """
 
 from __future__ import annotations
@@ -11,49 +12,80 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import typer
 
 from reference import identity, logs
-from reference.commandline import CommandError, address, build, command, on_signals, phase_of
+from reference.authentication import Service
+from reference.commandline import (
+    OptionError,
+    address,
+    build,
+    command,
+    on_reload,
+    on_signals,
+    phase_of,
+)
+from reference.configuration import CommandLine, as_toml, blaming, settle
 from reference.core.addresses import format_address
+from reference.core.registration import Identity
 from reference.core.sessions import Setting
-from reference.endpoint import Credentials, EndpointLimits
+from reference.endpoint import Credentials
 from reference.health import Door, Health, Pulse
 from reference.options import Options
+from reference.reload import Reload
 from reference.switch import Switch
 
 
-def serve(options: Options) -> None:
+def serve(line: CommandLine) -> None:
     """Run a DirectCall relay until it is told to stop."""
-    listen = address("--listen", options.listen)
-    metrics = address("--metrics", options.metrics) if options.metrics else None
-    reachable, phase = options.reachable(), phase_of(options.phase)
-    limits = options.endpoint_limits()
-    try:
-        who = identity.load_or_create(options.identity_file)
-    except identity.IdentityFileError as error:
-        raise CommandError(f"{error}; choose another with --identity FILE") from error
-    setting = Setting(who, reachable, options.registration, options.limits(), build())
+    options = settle(line)
+    with blaming(line):
+        _serve(line, options)
+
+
+def _serve(line: CommandLine, options: Options) -> None:
+    who = _identity(options.identity_file, create=not line.check_config)
+    if who is None:
+        print(as_toml(options))  # noqa: T201 - what was asked for
+        return
+    setting = Setting(who, options.reachable(), options.registration, options.limits(), build())
+    setting = replace(setting, authenticate=bool(options.auth_url))
     logger = logs.configure(options.log_level, options.log_format)
-    asyncio.run(_run(Switch(setting, phase, logger), listen, limits, metrics))
+    switch = Switch(setting, phase_of(options.phase), logger)
+    asyncio.run(_run(Reload(line, options, switch)))
 
 
-async def _run(
-    switch: Switch, listen: tuple[str, int], limits: EndpointLimits, metrics: tuple[str, int] | None
-) -> None:
+def _identity(path: Path, *, create: bool) -> Identity | None:
+    """Return the identity of a file, or None where it is only checked."""
+    try:
+        if create:
+            return identity.load_or_create(path)
+        identity.check(path)
+    except identity.IdentityFileError as error:
+        raise OptionError(f"{error}; choose another with --identity FILE", "identity") from error
+    return None
+
+
+async def _run(reload: Reload) -> None:
     """Run until a signal comes, then tell everybody and stop."""
     stop = asyncio.Event()
     on_signals(stop)
+    switch, options = reload.switch, reload.options
+    listen, limits = address("--listen", options.listen), options.endpoint_limits()
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
     async with AsyncExitStack() as behind:
-        health, served = _watched(switch, metrics, behind)
+        health, served = _watched(switch, options.metrics, behind)
+        _authenticated(switch, options, behind)
         try:
             await switch.open(*listen, credentials, limits)
         except OSError as error:
             raise _unavailable("--listen", listen, error) from error
         behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
         behind.push_async_callback(switch.shutdown)
+        on_reload(reload)
         ready = switch.ready(credentials.fingerprint, limits) | served
         health.unready = ""
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
@@ -66,14 +98,13 @@ async def _run(
             await stop.wait()
 
 
-def _watched(
-    switch: Switch, where: tuple[str, int] | None, behind: AsyncExitStack
-) -> tuple[Health, dict[str, object]]:
+def _watched(switch: Switch, served: str, behind: AsyncExitStack) -> tuple[Health, dict[str, object]]:
     """Open the door for whoever watches, if there is to be one; return what the ready line says of it."""
     pulse = Pulse(switch.metrics.lag)
     health = Health(switch.metrics.registry, lambda: pulse.age)
-    if where is None:
+    if not served:
         return health, {}
+    where = address("--metrics", served)
     try:
         door = Door(where, health)
     except OSError as error:
@@ -84,15 +115,22 @@ def _watched(
     return health, {"metrics": format_address(*door.address)}
 
 
-def _unavailable(option: str, where: tuple[str, int], error: OSError) -> CommandError:
-    why = (error.strerror or str(error)).lower()
-    return CommandError(
-        f"cannot listen on {format_address(*where)}: {why}; choose another with {option} IP:PORT"
-    )
+def _authenticated(switch: Switch, options: Options, behind: AsyncExitStack) -> None:
+    """Let tokens be judged by the service that the options name, if they name one."""
+    if options.auth_url:
+        service = Service(options.auth_url, options.auth_timeout, switch.metrics, switch.logger)
+        switch.validate, service.tell = service.ask, switch.validated
+        behind.callback(service.close)
+
+
+def _unavailable(option: str, where: tuple[str, int], error: OSError) -> OptionError:
+    reason = (error.strerror or str(error)).lower()
+    why = f"cannot listen on {format_address(*where)}: {reason}; choose another with {option} IP:PORT"
+    return OptionError(why, option.removeprefix("--"))
 
 
 app = typer.Typer(add_completion=False)
-command(app, "relay", Options, serve)
+command(app, "relay", CommandLine, serve)
 
 
 if __name__ == "__main__":

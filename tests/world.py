@@ -34,6 +34,7 @@ from reference.core.effects import (
     SendDatagram,
     Stop,
     Tell,
+    Validate,
     Welcome,
 )
 from reference.core.errors import REASONS, BadMessage, CloseCode, UnknownMessage
@@ -177,10 +178,11 @@ class World:
         self.key = KEY
         self.reachable = True
         self.stopped = False
-        self.logged: list[Log] = []
+        self.shown: list[tuple[int, str]] = []
         self.rewrite: Callable[[Message], Message] = lambda message: message
         self.journal: list[str] = []
         self.counted: Counter[tuple[str, str]] = Counter()
+        self.logged: list[Log] = []
         self.links: dict[int, Link] = {}
         self.clients: list[Client] = []
         self._last = 0
@@ -329,11 +331,8 @@ class World:
                     self._queue.append(partial(self._close, link, effect.code))
                 case Count():
                     self.counted[effect.counter, effect.reason] += 1
-                case Log():
-                    json.dumps(dict(effect.members))
-                    self.logged.append(effect)
-                case Stop():
-                    self.stopped = True
+                case Log() | Validate() | Stop():
+                    self._note(effect)
                 case Dial() | Tell() | Welcome() | Gather():
                     raise AssertionError(f"a relay neither dials nor tells: {effect}")
         if settle:
@@ -348,6 +347,16 @@ class World:
             self._queue.append(partial(self._arrive, link, payload, receipt))
         else:
             link.waiting.append((payload, receipt))
+
+    def _note(self, effect: Log | Validate | Stop) -> None:
+        match effect:
+            case Log():
+                json.dumps([dict(effect.members), dict(effect.private)])
+                self.logged.append(effect)
+            case Validate():
+                self.shown.append((effect.session, effect.token))
+            case Stop():
+                self.stopped = True
 
     def _alive(self, session: int) -> Link:
         link = self.links[session]
@@ -633,6 +642,6 @@ class Puppet:
 def nothing_is_left(relay: RelayCore) -> bool:
     """Tell whether no table of the relay holds anything."""
     calls = relay.calls
-    tables = (relay.sessions, relay.presence, relay.timers, calls.registry, calls.rooms)
+    tables = (relay.sessions, relay.presence, relay.timers, relay.authentication, calls.registry, calls.rooms)
     inner = (relay.presence._registrants, calls.rooms._seats, calls.registry._of)
     return not any(len(one) for one in (*tables, *inner))
