@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from conformance import spec
 from conformance.process import Launch, Process, cold
+from conformance.service import Service
 from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
 
 TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0, "drain": 0.0}
@@ -48,11 +49,14 @@ _BRIEF = (
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )
 _FEW = "16"  # connections: what fills a relay up is dear, and one that serves little is enough
+SERVICE = "{service}"
+"""What stands in the options for the URL of the suite's own authentication service."""
 OPTIONS = {
     "signed": _SIGNED,
     "brief": _BRIEF,
     "older": (*_SIGNED[:-1], _FEW),
     "draining": (*_SIGNED, "--drain", "6"),
+    "authenticated": (*_SIGNED[:-1], _FEW, "--auth-url", SERVICE),
 }
 """The processes of a run, and how the suite configures each."""
 VARIANTS = {
@@ -63,9 +67,10 @@ VARIANTS = {
     "few": "older",
     "stopped": "signed",
     "draining": "draining",
+    "authenticated": "authenticated",
 }
 """What a check can ask for, and the process that serves it; who asks for `stopped` stops it, last of all."""
-EXTRAS = {"draining": "--drain"}
+EXTRAS = {"draining": "--drain", "authenticated": "--auth-url"}
 """The processes that a relay need not be able to be, and the option that it may not know."""
 OLDEST = "0"
 """The phase of the process `older`; where a message is younger than the phase judged, none is started."""
@@ -135,7 +140,12 @@ class Target:
         self._running: dict[str, Process] = {}
         self._relays: dict[str, Relay] = {}
         self._lacking: dict[str, str] = {}
+        self._service: Service | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._read(text)
+
+    def _read(self, text: str) -> None:
+        """Parse the target; raises UsageError for one that is none."""
         kind, _, rest = text.partition(":")
         self._command: list[str] | None = None
         self._address: tuple[str, int] | None = None
@@ -177,17 +187,24 @@ class Target:
         if self._process_of(variant) == "older" and not self.configurable:
             message = f"this needs a relay of phase {OLDEST}: let the suite start yours with {{options}}"
             raise Unsupported(message)
-        if variant in EXTRAS:
-            relay = self._extra(variant)
-        elif self._address is not None:
-            if variant == "stopped":
-                message = "a relay that the suite did not start cannot be stopped by it"
-                raise Unsupported(message)
-            advertise = self._advertise or written(self._address)
-            relay = Relay(self._address, "", advertise, self._timers, LIMITS, self._phase)
-        else:
+        relay = self._extra(variant) if variant in EXTRAS else self._reach(variant)
+        self._serves(variant, relay)
+        self._relays[variant] = relay
+        return relay
+
+    def _reach(self, variant: str) -> Relay:
+        """Return the relay that stands for a variant; raises Unsupported where it cannot be stopped."""
+        if self._address is None:
             self.start(variant)
-            relay = self._ready(self._process_of(variant))
+            return self._ready(self._process_of(variant))
+        if variant == "stopped":
+            message = "a relay that the suite did not start cannot be stopped by it"
+            raise Unsupported(message)
+        advertise = self._advertise or written(self._address)
+        return Relay(self._address, "", advertise, self._timers, LIMITS, self._phase)
+
+    def _serves(self, variant: str, relay: Relay) -> None:
+        """Raise Unsupported for a relay that says that it is not what a variant asks for."""
         if variant == "open" and relay.policy != "open":
             how = "let the suite start yours with {options}, or start it so and let"
             if self.configurable:
@@ -202,8 +219,6 @@ class Target:
                 f'let the ready line of yours say "phase":"{relay.phase}" then'
             )
             raise Unsupported(message)
-        self._relays[variant] = relay
-        return relay
 
     def _extra(self, variant: str) -> Relay:
         """Return the relay of a variant that it need not have; raises Unsupported when it has not."""
@@ -238,6 +253,9 @@ class Target:
             process.stop()
         for process in processes:
             process.wait()
+        if self._service is not None:
+            self._service.close()
+            self._service = None
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -258,6 +276,9 @@ class Target:
         identity = folder / f"{name}.identity"
         options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
         options += [*OPTIONS[name], "--phase", self._phase_of(name)]
+        if SERVICE in options:
+            self._service = self._service or Service()
+            options[options.index(SERVICE)] = self._service.url
         command: list[str] = []
         for word in self._command or ():
             command += options if word == PLACEHOLDER else [word]
@@ -304,8 +325,10 @@ class Target:
 
 def confirms(variant: str, ready: Mapping[str, Any]) -> bool:
     """Tell whether a ready line says that the relay is what this variant asks for."""
+    if variant == "authenticated":
+        return ready.get("auth") is True
     timers = ready.get("timers")
-    return variant == "draining" and isinstance(timers, dict) and timers.get("drain", 0) != 0
+    return isinstance(timers, dict) and timers.get("drain", 0) != 0
 
 
 def told(name: str) -> dict[str, Any]:

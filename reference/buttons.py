@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -101,6 +102,7 @@ class Buttons:
         if self.handset is not None:
             raise Refused("the client is registered or about to be: reset comes first")
         account = Account(told.identity, told.relay, told.pin, way=told.way, phase=self.phase, build=build())
+        account = replace(account, token=told.token)
         voice, listed = partial(Courier, told.clock, self._heard), partial(own_addresses, told.candidates)
         handset = Handset(account, voice, self._told, listed, told.clock)
         try:

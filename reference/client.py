@@ -38,6 +38,7 @@ from reference.opus import AudioError
 from reference.probe import round_trips
 from reference.program import AUDIO, Program
 from reference.talk import AudioPlan
+from reference.tokens import token_of
 
 GROUPS, GROUP = 8, 4
 KEEP_ALIVE, ALIAS = 5.0, 255
@@ -64,6 +65,8 @@ class Options:
     pin: Pin = ""
     identity: Annotated[Path, typer.Option("--identity", help="seed file, see `identity new`")] = IDENTITY
     alias: Annotated[str | None, typer.Option(help="a name to show to the other end")] = None
+    token: Annotated[str, typer.Option(help="show it to a relay that asks; others can see it here")] = ""
+    token_file: Annotated[Path | None, typer.Option(help="a file with the token")] = None
     send: Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")] = "none"
     record: Annotated[Path | None, typer.Option(help="WAV file for what is heard, written anew")] = None
     path: Annotated[Way, typer.Option(help="the way of the media")] = Way.AUTO
@@ -106,10 +109,10 @@ class Options:
             raise CommandError(
                 f"--alias {self.alias!r}: a name has at most {ALIAS} characters, all printable"
             )
-        phase = phase_of(self.phase)
+        phase, token = phase_of(self.phase), token_of(self.token, self.token_file)
         if self.path is Way.DIRECT and phase < Phase.RACE:
             raise CommandError(f"--path direct: phase {phase} has no direct path; it came with {Phase.RACE}")
-        return Account(who, reachable, pin, self.alias, answer, self.path, phase, build())
+        return Account(who, reachable, pin, self.alias, answer, self.path, phase, build(), token=token)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

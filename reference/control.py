@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from reference.clock import Clock
@@ -21,11 +21,12 @@ from reference.core.line import Answer, Way
 from reference.core.messages import Json
 from reference.core.registration import Identity
 from reference.core.strict_json import shown
+from reference.tokens import LONGEST
 
 VERSION = 1
 """Of the control protocol."""
 
-FEATURES = ("candidates", "fingerprint", "media", "nat", "path", "timers")
+FEATURES = ("candidates", "fingerprint", "media", "nat", "path", "timers", "token")
 MODES = {
     "AcceptTrusted": Answer.TRUSTED,
     "AcceptGeneric": Answer.GENERIC,
@@ -63,6 +64,7 @@ class Configuration:
     candidates: tuple[str, ...] | None
     way: Way
     clock: Clock
+    token: str = field(default="", repr=False)
 
 
 def request(line: bytes) -> Members | None:
@@ -164,6 +166,7 @@ def configuration(members: Members) -> Configuration:
         _candidates(members) if "candidates" in members else None,
         WAYS[way],
         _clock(members),
+        _token(members),
     )
 
 
@@ -182,3 +185,10 @@ def _clock(members: Members) -> Clock:
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not FASTEST <= scale <= 1:
         raise Refused(f"timers has to be a number from {FASTEST} to 1, not {shown(scale)}")
     return Clock(float(scale))
+
+
+def _token(members: Members) -> str:
+    token = members.get("token", "")
+    if not isinstance(token, str) or not len(token) <= LONGEST or ("token" in members and not token):
+        raise Refused(f"token has to be a string of 1 to {LONGEST} characters")
+    return token

@@ -45,7 +45,7 @@ def service_url(text: str) -> SplitResult:
     """Return the parts of a service's URL; raises ValueError for one that no token should be sent to."""
     url = urlsplit(text)
     if url.scheme not in {"https", "http"} or not url.hostname:
-        raise ValueError(f"{text!r} is no URL of a service: write https://HOST/PATH")
+        raise ValueError(f"{text!r} is no URL of a service: it begins with https and names a host")
     if url.username is not None or url.fragment:
         raise ValueError(f"{text!r} names a user or a fragment, which are not sent")
     if url.port == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conformance import identity, spec
 from conformance.checking import check
-from conformance.identity import ZERO_KEY
+from conformance.identity import ZERO_KEY, Identity
 from conformance.puppet import Puppet
 from conformance.stage import Stage
 from conformance.verdicts import Unsupported, Untestable
@@ -235,3 +235,92 @@ async def test_ping_is_answered_with_its_number(stage: Stage) -> None:
     await stage.until(lambda: len(alice.heard("Pong")) >= len(numbers) or bool(alice.closed), 1.0)
     got = [one.body.get("timestamp_ms") for one in alice.heard("Pong")]
     assert numbers == got, f"Pings with {numbers} were answered with {got}"
+
+
+async def _with_token(stage: Stage, name: str, token: str, who: Identity | None = None) -> Puppet:
+    """Show a token and register behind it, without waiting; return when something has come of it."""
+    puppet = await stage.dial(name, who=who)
+    puppet.send({"AuthToken": {"token": token}})
+    puppet.send(puppet.identity.registration())
+    await stage.until(lambda: bool(puppet.heard()) or bool(puppet.closed), 2.0)
+    return puppet
+
+
+def _registered(puppet: Puppet) -> bool:
+    return bool(puppet.heard("RegisterPresenceAck", success=True))
+
+
+async def _control(stage: Stage) -> None:
+    """Raise Untestable unless a right token lets somebody in: else nothing tells why another does not."""
+    alice = stage.person("alice")
+    if not _registered(await _with_token(stage, "alice", f"right:{alice.fingerprint}")):
+        message = "a registration with a right token was not acknowledged (REG-24)"
+        raise Untestable(message)
+
+
+@check("REG-9", needs=("REG-2",))
+async def test_a_token_nobody_asked_for_is_ignored(stage: Stage) -> None:
+    """A client shows a token to a relay that asks for none, and registers; it must be acknowledged."""
+    alice = await _with_token(stage, "alice", "right:nobody")
+    assert _registered(alice), f"behind an AuthToken no registration succeeds: {alice.closed or 'no answer'}"
+
+
+@check("REG-21", variant="authenticated")
+async def test_who_shows_no_token_is_refused(stage: Stage) -> None:
+    """A client registers at a relay that asks for tokens, without one; it must be refused with a reason."""
+    await _control(stage)
+    eve = await stage.dial("eve")
+    eve.send(eve.identity.registration())
+    await _refused(stage, eve)
+
+
+async def _refused(stage: Stage, puppet: Puppet) -> None:
+    await stage.until(lambda: bool(puppet.heard()) or bool(puppet.closed), 2.0)
+    assert not _registered(puppet), f"{puppet.name} could register"
+    said = puppet.heard("RegisterPresenceAck", success=False)
+    assert said, f"no RegisterPresenceAck says that {puppet.name} is refused: {puppet.closed or 'no answer'}"
+    assert said[0].body.get("error"), f"nothing says why {puppet.name} is refused"
+    await stage.expects_close(puppet, CODES["REGISTRATION_REFUSED"])
+
+
+@check("REG-22", variant="authenticated")
+async def test_a_wrong_token_is_refused(stage: Stage) -> None:
+    """The service calls one token invalid, another valid for nobody; both must be refused with a reason."""
+    await _control(stage)
+    for kind in ("wrong", "nameless"):
+        person = stage.person(f"eve with a {kind} one")
+        puppet = await _with_token(stage, f"who shows a {kind} token", f"{kind}:{person.fingerprint}", person)
+        await _refused(stage, puppet)
+
+
+@check("REG-23", variant="authenticated")
+async def test_the_token_of_another_is_refused(stage: Stage) -> None:
+    """Eve shows the token of Alice and registers as herself; she must be refused with a reason."""
+    await _control(stage)
+    eve = await _with_token(stage, "eve", f"right:{stage.person('alice').fingerprint}")
+    await _refused(stage, eve)
+
+
+@check("REG-24", variant="authenticated")
+async def test_a_right_token_lets_its_owner_in(stage: Stage) -> None:
+    """Two clients register behind their tokens; both must be acknowledged, and can call each other."""
+    people = [stage.person(name) for name in ("alice", "bob")]
+    alice, bob = [
+        await _with_token(stage, name, f"right:{who.fingerprint}", who)
+        for name, who in zip(("alice", "bob"), people, strict=True)
+    ]
+    for one in (alice, bob):
+        assert _registered(one), f"{one.name} has a right token and was not acknowledged: {one.closed}"
+        one.speaks = True
+    await stage.place(alice, bob)
+
+
+@check("REG-25", variant="authenticated")
+async def test_a_service_that_fails_is_no_refusal(stage: Stage) -> None:
+    """The service answers with an error; the client must be closed with REGISTRATION_TIMEOUT, unrefused."""
+    await _control(stage)
+    eve = stage.person("eve")
+    puppet = await _with_token(stage, "eve", f"broken:{eve.fingerprint}", eve)
+    assert not _registered(puppet), "a client could register though the service judged nothing"
+    assert not puppet.heard("RegisterPresenceAck"), "a client is refused though the service judged nothing"
+    await stage.expects_close(puppet, CODES["REGISTRATION_TIMEOUT"], stage.relay.timers["register"] + 1.5)

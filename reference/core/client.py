@@ -83,6 +83,8 @@ class ClientCore:
             signature=identity.registration_signature(),
             alias=self.account.alias,
         )
+        if self.account.token:  # REG-26
+            return [Send(leg, messages.AuthToken(token=self.account.token)), Send(leg, hello)]
         return [Send(leg, hello)]
 
     def accepted(self, sni: str | None, address: str, now: float) -> tuple[int, list[Effect]]:

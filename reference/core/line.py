@@ -149,7 +149,7 @@ class Alarm(StrEnum):
 class Account:
     """Who a client is and where; `relay` is `ip:port`, `pin` a TLS fingerprint or "", times in seconds.
 
-    `build` names its version to the other end.
+    `build` names its version to the other end, `token` is shown to a relay that asks for one (REG-26).
     """
 
     identity: Identity
@@ -169,3 +169,4 @@ class Account:
     head_start: float = 0.5
     report_timeout: float = 3.0
     silence: float = 1.0
+    token: str = field(default="", repr=False)

@@ -28,6 +28,21 @@ class AsksFirst(ClientMutant):
         return ping + hello if leg == Leg.SIGNAL and not self.stopped else hello
 
 
+class KeepsItsToken(ClientMutant):
+    """Registers without its token."""
+
+    id = "REG-26"
+
+    def connected(self, leg: int, fingerprint: str, now: float) -> list[Effect]:
+        """Leave the token out."""
+        said = super().connected(leg, fingerprint, now)
+        return [
+            one
+            for one in said
+            if not isinstance(one, Send) or not isinstance(one.message, messages.AuthToken)
+        ]
+
+
 class ComesBack(ClientMutant):
     """Connects again after it was replaced."""
 
@@ -282,6 +297,7 @@ class NoPin(ClientMutant):
 
 MUTANTS: list[type[ClientMutant]] = [
     AsksFirst,
+    KeepsItsToken,
     ComesBack,
     Impatient,
     NoConsent,

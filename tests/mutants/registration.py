@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reference.core import messages
+from reference.core.authentication import Authentication, Verdict
 from reference.core.effects import Close, Effect, Send
 from reference.core.errors import CloseCode
 from reference.core.registration import Policy, Presence, Registrant
@@ -235,3 +236,70 @@ def narrow_pong() -> None:
         return honest(self, session, message, now, size)
 
     RelayCore.receive = receive
+
+
+@breaks("REG-21")
+def tokens_are_optional() -> None:
+    """Lets those register who show no token."""
+    honest = Authentication.receive
+
+    def receive(self: Authentication, session: int, message: messages.Message, size: int) -> list[Effect]:
+        if isinstance(message, messages.RegisterPresence) and session not in self._shown:
+            return self._register(session, message)
+        return honest(self, session, message, size)
+
+    Authentication.receive = receive
+
+
+class Anybody(str):
+    """A fingerprint that equals every other."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        """Be whoever is asked for."""
+        return True
+
+
+@breaks("REG-22")
+def every_token_is_right() -> None:
+    """Takes a token for right that the service refuses."""
+    honest = Authentication.validated
+
+    def validated(self: Authentication, session: int, verdict: Verdict, whose: str) -> list[Effect]:
+        if verdict is Verdict.REFUSED:
+            return honest(self, session, Verdict.CONFIRMED, Anybody())
+        return honest(self, session, verdict, whose)
+
+    Authentication.validated = validated
+
+
+@breaks("REG-23")
+def tokens_may_be_lent() -> None:
+    """Lets a token register whoever shows it."""
+    Authentication.refusal = lambda _self, _session, _fingerprint: ""
+
+
+@breaks("REG-24")
+def the_early_are_forgotten() -> None:
+    """Forgets the registration that comes while its token is being judged."""
+    honest = Authentication.validated
+
+    def validated(self: Authentication, session: int, verdict: Verdict, whose: str) -> list[Effect]:
+        if verdict is Verdict.CONFIRMED and session in self._shown:
+            self._shown[session].waiting = None
+        return honest(self, session, verdict, whose)
+
+    Authentication.validated = validated
+
+
+@breaks("REG-25")
+def silence_is_a_no() -> None:
+    """Refuses a client when the service fails."""
+    honest = Authentication.validated
+
+    def validated(self: Authentication, session: int, verdict: Verdict, whose: str) -> list[Effect]:
+        return honest(self, session, Verdict.CONFIRMED if whose else Verdict.REFUSED, whose)
+
+    Authentication.validated = validated

@@ -1,13 +1,15 @@
-"""Operation: a relay that is told to stop, with people in a call."""
+"""Operation: a relay that is told to stop, with people in a call, and one that asks for tokens."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conformance.service import Service
 from tests.processes.conftest import QUICK, THROUGH_THE_RELAY, TONE, TRUSTED, named
 from tools.processes import Process, Troupe, troupe
 
@@ -57,3 +59,24 @@ def test_a_second_signal_ends_the_waiting(scene: Scene) -> None:
     scene.relay.send(signal.SIGTERM)
     assert 0 == scene.relay.end()
     assert ["Error", "Error"] == [ending(one) for one in (scene.caller, scene.callee)]
+
+
+def test_a_relay_that_asks_for_tokens(tmp_path: Path) -> None:
+    """Who has the right token registers, others learn why not; no token stands in any log (REG-27)."""
+    service = Service()
+    with contextlib.closing(service), troupe(tmp_path) as cast:
+        relay = cast.relay("--auth-url", service.url, "--log-level", "debug")
+        ready = relay.ready()
+        assert True is ready["auth"]
+        alice, bob = named(cast, "alice", "bob")
+        right, lent = f"right:{alice}", f"right:{bob} of bob"
+        (tmp_path / "token").write_text(f"{right}\n", encoding="utf-8")
+        shown = {"alice": ("--token-file", tmp_path / "token"), "bob": (), "eve": ("--token", lent)}
+        named(cast, "eve")
+        clients = {name: cast.client(name, "listen", ready["addr"], *how) for name, how in shown.items()}
+        clients["alice"].event("registered")
+        assert "the token is missing" in str(clients["bob"].event("stopped")["why"])
+        assert "the token is another's" in str(clients["eve"].event("stopped")["why"])
+        assert [5, 5] == [clients[name].end() for name in ("bob", "eve")]
+        said = relay.errors() + "".join(one.errors() + "".join(one.lines) for one in clients.values())
+    assert "right:" not in said

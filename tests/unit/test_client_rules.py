@@ -27,6 +27,7 @@ from reference.core.errors import CloseCode, HangupReason, Misuse
 from reference.core.line import FIRST_DIRECT, Account, Answer, Leg, Way
 from reference.core.messages import (
     AcceptMode,
+    AuthToken,
     CallAnswer,
     CallOffer,
     CallSetup,
@@ -240,6 +241,19 @@ def test_registration_comes_first(world: World) -> None:
     world.advance(10)
     assert 2 == len(alice.links)
     assert [RegisterPresence] * 2 == [type(link.sent[0]) for _, _, link in alice.links]
+
+
+@pytest.mark.rule("REG-26")
+def test_a_token_comes_before_the_registration(world: World) -> None:
+    """A client that has a token shows it first, on each signal connection, and never in a room."""
+    alice = world.client("alice")
+    alice.core.account = replace(alice.core.account, token="hunter2")  # noqa: S106 - a test's
+    world.cut(alice.legs[Leg.SIGNAL])
+    world.advance(10)
+    token, hello = alice.links[-1][2].sent[:2]
+    assert isinstance(token, AuthToken)
+    assert ("hunter2", RegisterPresence) == (token.token, type(hello))
+    assert "hunter2" not in f"{alice.core.account}"
 
 
 @pytest.mark.rule("REG-15")

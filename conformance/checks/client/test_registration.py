@@ -57,6 +57,19 @@ async def test_registration_comes_first_again(stage: ClientStage) -> None:
     assert "RegisterPresence" == first, f"the first message was {first}"
 
 
+@client("REG-26", "token")
+async def test_a_token_comes_before_the_registration(stage: ClientStage) -> None:
+    """The client has a token; the first message must be AuthToken with it, the next RegisterPresence."""
+    token = stage.person("the one with a token").seed.hex()
+    await stage.configure(token=token)
+    await stage.ask("register")
+    await stage.until(lambda: bool(stage.signals) and len(stage.signal.inbox) > 1, PATIENCE)
+    first = await _first(stage, stage.signal)
+    assert "AuthToken" == first, f"the first message was {first}"
+    assert token == stage.signal.inbox[0].body["token"], "the token is not the one that the client was given"
+    assert stage.signal.heard("RegisterPresence"), "no RegisterPresence followed the AuthToken"
+
+
 @client("REG-15")
 async def test_a_replaced_client_stays_away(stage: ClientStage) -> None:
     """The relay closes with REPLACED; after twice the first wait no new connection may have come."""
