@@ -3,7 +3,7 @@
 The rules of this file:
 
 - A token goes to the one URL that the operator named, over TLS whose certificate is verified, or to this
-  machine; no redirect is followed, and nothing of a token or of an answer stands in an error.
+  machine; no redirect is followed, and no error holds anything of it (REG-27).
 - What is not an answer is nobody's refusal: the service is unavailable.
 """
 

@@ -86,7 +86,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Validate:
-    """Let the operator's service judge `token`; `validated` is to hear of it (REG-22)."""
+    """Let the operator's service judge `token`; `validated` is to hear of it (REG-22).
+
+    It does not show its token when it is printed (REG-27).
+    """
 
     session: int
     token: str = field(repr=False)
