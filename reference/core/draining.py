@@ -9,6 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from reference.core.effects import Effect, Log, Stop
@@ -20,26 +21,50 @@ if TYPE_CHECKING:
     from reference.core.call import Call
     from reference.core.registration import Presence
     from reference.core.registry import Registry
+    from reference.core.timers import Timers
+
+
+AT_ONCE = 50
+PAUSE = 0.05
+"""How many sessions are looked at, and seconds until the next ones: ten thousand closes in one turn would
+be heard by everybody who is in a call."""
 
 
 class Draining:
-    """A relay that drains; as the key of a timer it stands for the end of its time."""
+    """A relay that drains; as the key of a timer it stands for what it does next."""
 
     def __init__(
-        self, registry: Registry, presence: Presence, close: Callable[[int, CloseCode], list[Effect]]
+        self,
+        registry: Registry,
+        presence: Presence,
+        timers: Timers[int | Call | Draining],
+        close: Callable[[int, CloseCode], list[Effect]],
     ) -> None:
         """Wait for the calls of `registry`; `close` ends the session of somebody who has none."""
         self._registry = registry
         self._presence = presence
+        self._timers = timers
         self._close = close
+        self._until = 0.0
+        self._leaving: deque[int] = deque()
 
-    def begin(self, sessions: Iterable[int]) -> list[Effect]:
-        """Send away who is registered on one of these `sessions` and has no live call (ERR-8)."""
-        effects: list[Effect] = [Log("draining", {"calls": len(self._registry)})]
-        for session in list(sessions):
+    def begin(self, sessions: Iterable[int], now: float, until: float) -> list[Effect]:
+        """Begin with these `sessions`, and wait until the time `until`."""
+        self._leaving.extend(sessions)
+        self._until = until
+        return [Log("draining", {"calls": len(self._registry)}), *self.tick(now)]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Send some more of those away who have no live call (ERR-8), or end the waiting."""
+        if now >= self._until:
+            return [Stop()]
+        effects: list[Effect] = []
+        for _ in range(min(AT_ONCE, len(self._leaving))):
+            session = self._leaving.popleft()
             who = self._presence.registrant(session)
             if who is not None and self.idle(who.fingerprint):
                 effects += self._close(session, CloseCode.SHUTDOWN)
+        self._timers.set(self, min(self._until, now + PAUSE) if self._leaving else self._until)
         return effects + self._over()
 
     def idle(self, fingerprint: str) -> bool:

@@ -13,7 +13,7 @@ from reference.core.authentication import Authentication, Verdict
 from reference.core.call import ROOM_PREFIX, By, Call, Event
 from reference.core.calls import Calls
 from reference.core.draining import Draining
-from reference.core.effects import Close, Count, Effect, Log, Send, Stop
+from reference.core.effects import Close, Count, Effect, Log, Send
 from reference.core.errors import BadFrame, BadMessage, CloseCode, UnknownMessage
 from reference.core.registration import ZERO_KEY, Presence, Registrant, fingerprint
 from reference.core.sessions import Service, Session, Setting
@@ -146,7 +146,7 @@ class RelayCore:
             if isinstance(key, Call):
                 effects += self.calls.move(key, Event.TIMEOUT, By.RELAY)
             elif isinstance(key, Draining):
-                effects.append(Stop())
+                effects += key.tick(now)
             elif self.sessions[key].service is Service.SIGNAL:
                 effects += self._close(key, CloseCode.REGISTRATION_TIMEOUT)
             else:
@@ -161,9 +161,9 @@ class RelayCore:
         """Begin no more calls, and wait for the live ones as long as the limit `drain` says (ERR-9)."""
         if self.calls.draining is not None:
             return []
-        draining = self.calls.draining = Draining(self.calls.registry, self.presence, self._close)
-        self.timers.set(draining, now + self.setting.limits.drain)
-        return draining.begin(self.sessions)
+        draining = Draining(self.calls.registry, self.presence, self.timers, self._close)
+        self.calls.draining = draining
+        return draining.begin(self.sessions, now, now + self.setting.limits.drain)
 
     def shutdown(self) -> list[Effect]:
         """End every call and then every connection, each with its reason (ERR-5, ERR-6)."""

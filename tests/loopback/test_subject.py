@@ -376,7 +376,8 @@ def test_hello_says_the_phase() -> None:
         async with seats(Phase.RACE) as (alice,):
             said = await alice.does("hello")
             assert ("3.5", 1, ["client"]) == (said["phase"], said["control"], said["roles"])
-            assert {"candidates", "fingerprint", "media", "nat", "path", "timers"} == set(said["features"])
+            known = {"candidates", "fingerprint", "media", "nat", "path", "timers", "token"}
+            assert known == set(said["features"])
 
     run(test())
 
@@ -441,6 +442,9 @@ GOOD = {"relay": "127.0.0.1:4433", "seed": ALICE}
         ("configure", {**GOOD, "timers": 1.5}, "not 1.5"),
         ("configure", {**GOOD, "timers": FASTEST / 2}, "from 0.01 to 1"),
         ("configure", {**GOOD, "timers": True}, "not true"),
+        ("configure", {**GOOD, "token": ""}, "token has to be a string of 1 to 8192 characters"),
+        ("configure", {**GOOD, "token": 5}, "token has to be a string of 1 to 8192 characters"),
+        ("configure", {**GOOD, "token": "x" * 8193}, "token has to be a string of 1 to 8192 characters"),
         ("call", {"target": "me"}, "target 'me' is no fingerprint"),
         ("answer", {"call_id": "c1", "mode": "Maybe"}, "not 'Maybe'"),
         ("answer", {"mode": "Reject"}, "call_id has to be a string"),

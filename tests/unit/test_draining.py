@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reference.core import draining
 from reference.core.errors import CloseCode, HangupReason
 from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup, RegisterPresence
 from reference.core.registration import ZERO_KEY, Policy
@@ -66,6 +67,25 @@ def test_parties_of_live_calls_stay_and_others_go() -> None:
     drain(here)
     assert not here.stopped
     assert ([None] * 4, CloseCode.SHUTDOWN) == ([one.code for one in parties], erin.code)
+
+
+def test_a_crowd_is_sent_away_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at a time go, so that those in a call hear nothing of it; who has left meanwhile is left alone."""
+    monkeypatch.setattr(draining, "AT_ONCE", 2)
+    here = world()
+    crowd = [here.puppet(f"idle {number}") for number in range(5)]
+    parties = active(here, "carol", "dave", "c1")
+    drain(here)
+    assert [CloseCode.SHUTDOWN] * 2 + [None] * 3 == [one.code for one in crowd]
+    crowd[2].leaves()
+    here.advance(draining.PAUSE)
+    assert [CloseCode.SHUTDOWN, None] == [one.code for one in crowd[3:]]
+    here.advance(draining.PAUSE)
+    assert CloseCode.SHUTDOWN is crowd[4].code
+    here.advance(SECONDS - 3 * draining.PAUSE)
+    assert ([None, None], False) == ([one.code for one in parties], here.stopped)
+    here.advance(draining.PAUSE)
+    assert here.stopped
 
 
 def test_no_call_begins() -> None:
