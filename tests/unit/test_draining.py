@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from reference.core import draining
@@ -9,7 +11,7 @@ from reference.core.errors import CloseCode, HangupReason
 from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup, RegisterPresence
 from reference.core.registration import ZERO_KEY, Policy
 from reference.core.sessions import Limits
-from tests.world import Puppet, World, introduction, nothing_is_left, offer, registration
+from tests.world import Puppet, World, identity, introduction, nothing_is_left, offer, registration
 
 SECONDS = 30.0
 HANGUP = Hangup(reason=HangupReason.NORMAL)
@@ -203,3 +205,60 @@ def test_a_client_comes_back_later() -> None:
     here.advance(4.0)
     assert ["registered", "offline", "offline", "offline"] == [told.event for told in client.told]
     assert 3 == here.journal.count("alice <x relay SHUTDOWN")
+
+
+PEOPLE = ("alice", "bob", "carol", "dave", "erin")
+
+
+def step(here: World, draw: Random, known: dict[str, list[Puppet]]) -> None:
+    """Let somebody do something that people do: come, call, answer, hang up, leave, or let time pass."""
+    name, other, call_id = draw.choice(PEOPLE), draw.choice(PEOPLE), f"c{draw.randrange(4)}"
+    here.advance(draw.choice([0.0, 0.0, 1.0]))
+    connected = [one for one in known.get(name, ()) if one.link.open]
+    verb = draw.choice(["offer", "offer", "accept", "accept", "hangup", "leave", "come"])
+    if not connected or verb == "come":
+        newcomer = here.puppet(name, registered=False)
+        newcomer.says(registration(newcomer.identity))
+        known.setdefault(name, []).append(newcomer)
+        return
+    one = connected[-1]
+    match verb:
+        case "offer":
+            one.says(offer(one.identity, identity(other), call_id))
+        case "accept":
+            accept(one, call_id)
+        case "hangup":
+            one.says(Hangup(reason=HangupReason.NORMAL, call_id=call_id))
+        case _:
+            one.leaves()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_people_do_a_relay_drains(seed: int) -> None:
+    """No call begins, nobody stays without one, and in the end nothing is left (ERR-7, ERR-8)."""
+    draw, here, known = Random(seed), world(), dict[str, list[Puppet]]()
+    for _ in range(40):
+        step(here, draw, known)
+    live = {call.call_id: call for call in here.relay.calls.registry}
+    said = len(here.journal)
+    drain(here)
+    for _ in range(40):
+        if here.stopped:
+            break
+        step(here, draw, known)
+        here.advance(draining.PAUSE)
+        now = list(here.relay.calls.registry)
+        assert all(live.get(call.call_id) is call for call in now)
+        parties = {party for call in now for party in (call.caller, call.callee)}
+        registered = {who.fingerprint for who in here.relay.presence._registrants.values()}
+        assert registered <= parties
+        assert here.stopped == (not now)
+    here.advance(SECONDS)
+    assert here.stopped
+    here.relay_does(here.relay.shutdown())
+    assert nothing_is_left(here.relay)
+    assert not any("<x relay" in line and not line.endswith(ENDS) for line in here.journal[said:])
+
+
+ENDS = ("SHUTDOWN", "REPLACED", "CALL_ENDED")
+"""The codes of the closes that a relay that drains has a reason for."""
