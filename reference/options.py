@@ -21,22 +21,25 @@ from reference.core.sessions import Limits
 from reference.endpoint import EndpointLimits
 from reference.peers import Federation, Peer, Trusted
 
+YEAR = 31_536_000
+LARGEST = 1_000_000_000
+"""The largest number that an option may be: beyond it clocks and queues of the system would not follow."""
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
 
 
 def rate(what: str) -> Any:  # noqa: ANN401 - typer's own
     """Return what typer is told of a number that may be small and never is 0."""
-    return typer.Option(min=0.01, help=what)
+    return typer.Option(min=0.01, max=LARGEST, help=what)
 
 
 def seconds(what: str) -> Any:  # noqa: ANN401 - typer's own
     """Return what typer is told of a time."""
-    return rate(f"seconds {what}")
+    return typer.Option(min=0.01, max=YEAR, help=f"seconds {what}")
 
 
 def number(what: str) -> Any:  # noqa: ANN401 - typer's own
     """Return what typer is told of a number of things."""
-    return typer.Option(min=1, help=what)
+    return typer.Option(min=1, max=LARGEST, help=what)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import get_type_hints
 
-from reference.configuration import keys, kind_of, least
+from reference.configuration import bounds, keys, kind_of
 from reference.document import KINDS, written
 from reference.options import Options
 from reference.reload import RELOADED
@@ -49,11 +49,12 @@ def _row(key: str, name: str) -> tuple[str, ...]:
 
 
 def _value(key: str) -> str:
-    kind, smallest = kind_of(key), least(key)
+    kind, (smallest, largest) = kind_of(key), bounds(key)
     if issubclass(kind, Enum):
         return ", ".join(f"`{written(one)}`" for one in kind)
     words = KINDS.get(kind, KINDS[str])
-    return words if smallest is None else f"{words} from {smallest:g}"
+    words += "" if smallest is None else f" from {smallest}"
+    return words if largest is None else f"{words} to {largest}"
 
 
 def main(page: Path = PAGE) -> int:
