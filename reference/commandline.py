@@ -15,9 +15,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
-from typing import TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import typer
 
@@ -29,6 +30,9 @@ HEX = frozenset("0123456789abcdef")
 TLS_DIGITS = 64
 WRONG = 2
 """Exit status of a command line that cannot be followed."""
+UNCOUNTABLE = "is no number to count with"
+OFF_THE_LINE = {"off the line": True}
+"""The metadata of a field that no option fills in."""
 
 
 class CommandError(Exception):
@@ -38,6 +42,15 @@ class CommandError(Exception):
         """Keep the status."""
         super().__init__(why)
         self.status = status
+
+
+class OptionError(CommandError):
+    """What `--option`s say cannot be followed; the text begins with one of them, `names` has them all."""
+
+    def __init__(self, why: str, *names: str) -> None:
+        """Keep the names, without dashes in front."""
+        super().__init__(why)
+        self.names = names
 
 
 @contextmanager
@@ -53,22 +66,39 @@ def complaints(program: str) -> Iterator[None]:
 def command(
     app: typer.Typer, program: str, options: type[Options], act: Callable[[Options], None], name: str = ""
 ) -> None:
-    """Add the command that fills in `options` and hands them to `act`, whose docstring is its help."""
-    hints = get_type_hints(options, include_extras=True)
-    signature = inspect.signature(options)
-    parameters = [one.replace(annotation=hints[one.name]) for one in signature.parameters.values()]
+    """Add the command that fills in `options` and hands them to `act`, whose docstring is its help.
 
-    def run(**given: object) -> None:
+    A field with the metadata OFF_THE_LINE is no option; one that is called `given` gets their names.
+    """
+    off = off_the_line(options)
+    hints = get_type_hints(options, include_extras=True) | {"context": typer.Context}
+    there = [one for one in inspect.signature(options).parameters.values() if one.name not in off]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY)
+    parameters = [one.replace(annotation=hints[one.name]) for one in (context, *there)]
+
+    def run(context: typer.Context, **values: object) -> None:
         with complaints(program):
-            for option, value in given.items():
+            for option, value in values.items():
                 if isinstance(value, float) and not isfinite(value):
-                    raise CommandError(f"--{option.replace('_', '-')}: {value} is no number to count with")
-            act(options(**given))
+                    raise OptionError(f"--{option.replace('_', '-')}: {value} {UNCOUNTABLE}")
+            given = {one for one in values if source_of(context, one) != "DEFAULT"}
+            act(options(**values, **({"given": frozenset(given)} if "given" in off else {})))
 
     run.__doc__ = act.__doc__
-    run.__annotations__ = hints
-    run.__dict__["__signature__"] = signature.replace(parameters=parameters, return_annotation=None)
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__dict__["__signature__"] = inspect.Signature(parameters, return_annotation=None)
     app.command(name or None)(run)
+
+
+def off_the_line(options: type[Any]) -> set[str]:
+    """Return the fields of a class of options that no option of the command line fills in."""
+    return {one.name for one in fields(options) if one.metadata == OFF_THE_LINE}
+
+
+def source_of(context: typer.Context, option: str) -> str:
+    """Return where the value of an option comes from: DEFAULT, or the name of another place."""
+    source = context.get_parameter_source(option)
+    return "DEFAULT" if source is None else source.name
 
 
 def address(option: str, text: str) -> tuple[str, int]:
@@ -76,7 +106,8 @@ def address(option: str, text: str) -> tuple[str, int]:
     try:
         return parse_address(text)
     except ValueError as error:
-        raise CommandError(f"{option}: {error}: write it as IP:PORT, IPv6 as [IP]:PORT") from error
+        why = f"{option}: {error}: write it as IP:PORT, IPv6 as [IP]:PORT"
+        raise OptionError(why, option.removeprefix("--")) from error
 
 
 def phase_of(name: str) -> Phase:
@@ -84,10 +115,10 @@ def phase_of(name: str) -> Phase:
     try:
         phase = Phase.parse(name)
     except ValueError as error:
-        raise CommandError(f"--phase: {error}") from error
+        raise OptionError(f"--phase: {error}", "phase") from error
     if phase not in IMPLEMENTED:
         there = ", ".join(map(str, IMPLEMENTED))
-        raise CommandError(f"--phase {name} is not implemented yet: there is {there}")
+        raise OptionError(f"--phase {name} is not implemented yet: there is {there}", "phase")
     return phase
 
 
@@ -101,11 +132,19 @@ def relay_of(text: str) -> str:
 
 
 def fingerprint_of_relay(text: str) -> str:
-    """Return a TLS fingerprint in its one form."""
+    """Return the TLS fingerprint that `--relay-fingerprint` gives in its one form, or "" for none."""
+    try:
+        return tls_fingerprint(text) if text else ""
+    except ValueError as error:
+        raise CommandError(f"--relay-{error}") from error
+
+
+def tls_fingerprint(text: str) -> str:
+    """Return a TLS fingerprint in its one form; raises ValueError."""
     digits = text.replace(":", "").lower()
-    if text and (len(digits) != TLS_DIGITS or set(digits) - HEX):
+    if len(digits) != TLS_DIGITS or set(digits) - HEX:
         why = "it has 32 pairs of hex digits; the relay prints it when it is ready"
-        raise CommandError(f"--relay-fingerprint: {text!r} is no TLS fingerprint: {why}")
+        raise ValueError(f"fingerprint: {text!r} is no TLS fingerprint: {why}")
     return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
@@ -125,3 +164,10 @@ def on_signals(stop: asyncio.Event) -> None:
             loop.add_signal_handler(name, stop.set)
         except NotImplementedError:  # Windows has no such handlers
             signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def on_reload(act: Callable[[], None]) -> None:
+    """Call `act` on SIGHUP, where there is one: Windows has none."""
+    number: signal.Signals | None = getattr(signal, "SIGHUP", None)
+    if number is not None:
+        asyncio.get_running_loop().add_signal_handler(number, act)

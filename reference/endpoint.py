@@ -46,9 +46,9 @@ class Endpoint:
     """
 
     def __init__(self, handler: Handler, credentials: Credentials | None, limits: EndpointLimits) -> None:
-        """Prepare an endpoint without a socket; `open` is the way to get a working one."""
+        """Prepare an endpoint; `open` gets a working one. Other `limits` hold for newcomers from then on."""
         self._handler = handler
-        self._limits = limits
+        self.limits = limits
         self._loop = asyncio.get_running_loop()
         self._socket = UdpSocket(self)
         self._shut = False
@@ -98,16 +98,16 @@ class Endpoint:
         Raises Misuse for an address that is none or of a family this socket cannot reach, a server
         name that is none, a full table and an endpoint that was shut down.
         """
-        if self._shut or len(self._sessions) >= self._limits.connections:
+        if self._shut or len(self._sessions) >= self.limits.connections:
             raise Misuse(f"this endpoint dials no more: {len(self._sessions)} connections")
         try:
             name, remote = normalise_name(sni), self._socket.reported(address)
         except ValueError as error:
             raise Misuse(f"cannot dial {address} as {sni!r}: {error}") from error
         now = time.monotonic()
-        connection = Connection(configuration(self._limits.idle_timeout, name=name), self._limits.datagrams)
-        deadline = now + self._limits.handshake_timeout
-        session = Session(connection, self._limits, deadline, next(self._numbers), dialled=True, sni=name)
+        connection = Connection(configuration(self.limits.idle_timeout, name=name), self.limits.datagrams)
+        deadline = now + self.limits.handshake_timeout
+        session = Session(connection, self.limits, deadline, next(self._numbers), dialled=True, sni=name)
         self._sessions[session.number] = session
         self._route(session, connection.host_cid)
         connection.connect(remote, now=now)
@@ -126,9 +126,9 @@ class Endpoint:
         found = self._sessions.get(session)
         if found is None:
             return
-        if len(found.unsent) >= self._limits.unsent:
+        if len(found.unsent) >= self.limits.unsent:
             self._service(found)  # what still waits for the handler's call to end
-        if len(found.unsent) >= self._limits.unsent:
+        if len(found.unsent) >= self.limits.unsent:
             self._notices.add(found, self._handler.slow, session)
         else:
             found.write(data, receipt)
@@ -226,8 +226,8 @@ class Endpoint:
         first = first_destination(packet)
         if first is None:
             return None
-        connection = Connection(self._server, self._limits.datagrams, first, self._welcomes)
-        return Session(connection, self._limits, time.monotonic() + self._limits.handshake_timeout)
+        connection = Connection(self._server, self.limits.datagrams, first, self._welcomes)
+        return Session(connection, self.limits, time.monotonic() + self.limits.handshake_timeout)
 
     def _welcomes(self, name: str | None) -> bool:
         return self.welcome is None or name in self.welcome
@@ -243,7 +243,7 @@ class Endpoint:
         self._half_open[session] = None
         self._route(session, route)
         self._route(session, session.connection.host_cid)
-        if len(self._half_open) > self._limits.half_open:
+        if len(self._half_open) > self.limits.half_open:
             unfinished = (each for each in self._half_open if not each.connection.hello_seen)
             self._forget(next(unfinished, next(iter(self._half_open))))
         return session in self._half_open
@@ -304,7 +304,7 @@ class Endpoint:
             if not connection.hello_seen:
                 self._forget(session)
                 raise RuntimeError("a handshake completed and its server name was not seen")
-            full = len(self._sessions) >= self._limits.connections  # TRANS-5
+            full = len(self._sessions) >= self.limits.connections  # TRANS-5
             if full or not self._welcomes(connection.sni):
                 code = CloseCode.TOO_MANY_CONNECTIONS if full else CloseCode.NO_SUCH_SERVICE
                 connection.close(error_code=code, reason_phrase=REASONS[code])
@@ -313,7 +313,7 @@ class Endpoint:
             session.number = next(self._numbers)
             self._sessions[session.number] = session
         session.live = True
-        session.ping_at = now + self._limits.keep_alive
+        session.ping_at = now + self.limits.keep_alive
         session.open_streams(now)
         told = session.number, session.sni, session.relocate()
         fingerprint = connection.peer_fingerprint if session.dialled else None
@@ -352,7 +352,7 @@ class Endpoint:
         if self._sessions.pop(session.number, None) is not None:
             told = session.number, ending.code, ending.reason, ending.by_peer
             self._notices.add(session, self._handler.lost, *told, final=True)
-        if len(self._ended) >= self._limits.half_open:
+        if len(self._ended) >= self.limits.half_open:
             self._forget(next(iter(self._ended)))
         self._ended[session] = None
 
@@ -391,7 +391,7 @@ class Endpoint:
                 self._forget(session)
                 return
             session.connection.close()
-            timeout = self._limits.handshake_timeout
+            timeout = self.limits.handshake_timeout
             self._end(session, Ending(-1, f"no handshake within {timeout:g} s", by_peer=False))
         self._service(session)
         self._notices.tell()

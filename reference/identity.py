@@ -60,6 +60,15 @@ def load_or_create(path: Path) -> Identity:
         raise
 
 
+def check(path: Path) -> None:
+    """Raise IdentityFileError when `path` holds no identity and none can be created there."""
+    if os.path.lexists(path):
+        load(path)
+    elif not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        message = f"cannot create the identity file {path}: {path.parent} is no folder to write to"
+        raise IdentityFileError(message)
+
+
 def _seed(text: str) -> bytes:
     if len(text) != 64 or any(digit not in "0123456789abcdefABCDEF" for digit in text):  # noqa: PLR2004
         message = "it has to hold a seed of 64 hex digits and nothing else"

@@ -2,7 +2,8 @@
 
 Prints one JSON line on standard output when it is ready, logs to standard error, and stops on SIGTERM and
 ctrl-C: every client is told, every call ends with a reason, and the exit status is 0. It is 2 when the
-command line cannot be followed: an option, the identity file, an address that cannot be had.
+command line or the configuration cannot be followed: an option, the identity file, an address that cannot
+be had. SIGHUP reads the configuration again.
 """
 
 from __future__ import annotations
@@ -11,134 +12,77 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from reference import identity, logs
-from reference.commandline import CommandError, address, build, command, on_signals, phase_of
-from reference.core.addresses import format_address, undialable
-from reference.core.phases import NEWEST
-from reference.core.registration import Policy
-from reference.core.sessions import Limits, Setting
-from reference.endpoint import Credentials, EndpointLimits
+from reference.commandline import (
+    OptionError,
+    address,
+    build,
+    command,
+    on_reload,
+    on_signals,
+    phase_of,
+)
+from reference.configuration import CommandLine, as_toml, blaming, settle
+from reference.core.addresses import format_address
+from reference.core.registration import Identity
+from reference.core.sessions import Setting
+from reference.endpoint import Credentials
+from reference.options import Options
+from reference.reload import Reload
 from reference.switch import Switch
 
-UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
-Seconds = Annotated[float, typer.Option(min=0.01, help="seconds")]
-Number = Annotated[int, typer.Option(min=1)]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """The options of a relay; times in seconds."""
-
-    listen: Annotated[str, typer.Option(help="ip:port to listen on")] = "127.0.0.1:4433"
-    advertise: Annotated[str, typer.Option(help="ip:port at which clients reach this relay")] = ""
-    identity_file: Annotated[Path, typer.Option("--identity", help="seed file, created if missing")] = Path(
-        "relay.identity"
-    )
-    registration: Annotated[Policy, typer.Option(help="which registrations to accept")] = Policy.SIGNED
-    phase: Annotated[str, typer.Option(help="be a relay of this phase")] = NEWEST.value
-    ring_timeout: Seconds = 60.0
-    register_timeout: Seconds = 10.0
-    media_timeout: Seconds = 10.0
-    stream_timeout: Seconds = 10.0
-    keep_alive: Seconds = 5.0
-    idle_timeout: Seconds = 30.0
-    max_connections: Number = 10_000
-    max_half_open: Number = 256
-    max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
-    max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20
-    offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
-    max_reflections: Annotated[int, typer.Option(min=1, help="reflections of one connection at once")] = 20
-    reflections_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
-    max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
-    max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
-    max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
-    metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
-    log_level: logs.LogLevel = logs.LogLevel.INFO
-    log_format: logs.LogFormat = logs.LogFormat.CONSOLE
-
-    def limits(self) -> Limits:
-        """Return the limits of the machine."""
-        return Limits(
-            register_timeout=self.register_timeout,
-            ring_timeout=self.ring_timeout,
-            media_timeout=self.media_timeout,
-            calls=self.max_calls,
-            offers_burst=self.max_offers,
-            offers_per_second=self.offers_per_second,
-            reflections_burst=self.max_reflections,
-            reflections_per_second=self.reflections_per_second,
-            bad_messages=self.max_bad_messages,
-        )
-
-    def endpoint_limits(self) -> EndpointLimits:
-        """Return the limits of the endpoint; raises CommandError when idle clients would be lost."""
-        if self.keep_alive >= self.idle_timeout:
-            shorter = f"has to be shorter than --idle-timeout {self.idle_timeout:g}"
-            raise CommandError(
-                f"--keep-alive {self.keep_alive:g} {shorter}: clients that say nothing would be lost"
-            )
-        return EndpointLimits(
-            connections=self.max_connections,
-            half_open=self.max_half_open,
-            stream_timeout=self.stream_timeout,
-            idle_timeout=self.idle_timeout,
-            keep_alive=self.keep_alive,
-            unsent=self.max_unread,
-            datagrams=self.max_datagrams,
-        )
-
-    def reachable(self) -> str:
-        """Return the address to name to clients, or "" for the one that is listened on."""
-        if not self.advertise:
-            if address("--listen", self.listen)[0] in UNSPECIFIED:
-                why = "takes every address: say with --advertise IP:PORT which one clients reach"
-                raise CommandError(f"--listen {self.listen} {why}")
-            return ""
-        reachable = format_address(*address("--advertise", self.advertise))
-        reason = undialable(reachable, loopback=True)
-        if reason:
-            raise CommandError(f"--advertise {self.advertise}: no client can reach that: {reason}")
-        return reachable
-
-
-def serve(options: Options) -> None:
+def serve(line: CommandLine) -> None:
     """Run a DirectCall relay until it is told to stop."""
-    listen = address("--listen", options.listen)
-    metrics = address("--metrics", options.metrics) if options.metrics else None
-    reachable, phase = options.reachable(), phase_of(options.phase)
-    limits = options.endpoint_limits()
-    try:
-        who = identity.load_or_create(options.identity_file)
-    except identity.IdentityFileError as error:
-        raise CommandError(f"{error}; choose another with --identity FILE") from error
-    setting = Setting(who, reachable, options.registration, options.limits(), build())
+    options = settle(line)
+    with blaming(line):
+        _serve(line, options)
+
+
+def _serve(line: CommandLine, options: Options) -> None:
+    who = _identity(options.identity_file, create=not line.check_config)
+    if who is None:
+        print(as_toml(options))  # noqa: T201 - what was asked for
+        return
+    setting = Setting(who, options.reachable(), options.registration, options.limits(), build())
     logger = logs.configure(options.log_level, options.log_format)
-    asyncio.run(_run(Switch(setting, phase, logger), listen, limits, metrics))
+    switch = Switch(setting, phase_of(options.phase), logger)
+    asyncio.run(_run(Reload(line, options, switch)))
 
 
-async def _run(
-    switch: Switch, listen: tuple[str, int], limits: EndpointLimits, metrics: tuple[str, int] | None
-) -> None:
+def _identity(path: Path, *, create: bool) -> Identity | None:
+    """Return the identity of a file, or None where it is only checked."""
+    try:
+        if create:
+            return identity.load_or_create(path)
+        identity.check(path)
+    except identity.IdentityFileError as error:
+        raise OptionError(f"{error}; choose another with --identity FILE", "identity") from error
+    return None
+
+
+async def _run(reload: Reload) -> None:
     """Run until a signal comes, then tell everybody and stop."""
     stop = asyncio.Event()
     on_signals(stop)
+    switch, options = reload.switch, reload.options
+    listen, limits = address("--listen", options.listen), options.endpoint_limits()
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
     try:
         await switch.open(*listen, credentials, limits)
     except OSError as error:
         raise _unavailable("--listen", listen, error) from error
+    on_reload(reload)
     with ExitStack() as behind:
         behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
         ready = switch.ready(credentials.fingerprint, limits)
         try:
-            if metrics is not None:
-                served, stop_metrics = _serve_metrics(switch, metrics)
+            if options.metrics:
+                served, stop_metrics = _serve_metrics(switch, address("--metrics", options.metrics))
                 behind.callback(stop_metrics)
                 ready["metrics"] = format_address(*served)
             print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
@@ -155,15 +99,14 @@ def _serve_metrics(switch: Switch, where: tuple[str, int]) -> tuple[tuple[str, i
         raise _unavailable("--metrics", where, error) from error
 
 
-def _unavailable(option: str, where: tuple[str, int], error: OSError) -> CommandError:
-    why = (error.strerror or str(error)).lower()
-    return CommandError(
-        f"cannot listen on {format_address(*where)}: {why}; choose another with {option} IP:PORT"
-    )
+def _unavailable(option: str, where: tuple[str, int], error: OSError) -> OptionError:
+    reason = (error.strerror or str(error)).lower()
+    why = f"cannot listen on {format_address(*where)}: {reason}; choose another with {option} IP:PORT"
+    return OptionError(why, option.removeprefix("--"))
 
 
 app = typer.Typer(add_completion=False)
-command(app, "relay", Options, serve)
+command(app, "relay", CommandLine, serve)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,12 @@ class Switch:
             },
         }
 
+    def adopt(self, setting: Setting, limits: EndpointLimits) -> None:
+        """Go on with other limits and another policy; nobody who is connected is sent away."""
+        self.setting = setting
+        self.core.adopt(setting)
+        self.endpoint.limits = limits
+
     async def shutdown(self) -> None:
         """Tell every client, end every call and connection, close the socket (ERR-5, ERR-6)."""
         self._perform(self.core.shutdown())
@@ -99,12 +105,12 @@ class Switch:
     def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
         """Take in a connection."""
         del fingerprint  # a client shows no certificate
-        self.logger.debug("connected", session=session, sni=sni, address=address)
         self._perform(self.core.connected(session, sni, address, time.monotonic()))
+        self.logger.debug("connected", **self.core.about(session), sni=sni, address=address)
 
     def moved(self, session: int, address: str) -> None:
         """Note that a peer's packets come from another address."""
-        self.logger.debug("moved", session=session, address=address)
+        self.logger.debug("moved", **self.core.about(session), address=address)
         self._perform(self.core.moved(session, address))
 
     def frame(self, session: int, payload: bytes) -> None:
@@ -137,7 +143,7 @@ class Switch:
 
     def lost(self, session: int, code: int, reason: str, by_peer: bool) -> None:  # noqa: FBT001 - told by position
         """Clean up after a connection."""
-        self.logger.debug("lost", session=session, code=code, reason=reason, by_peer=by_peer)
+        self.logger.debug("lost", **self.core.about(session), code=code, reason=reason, by_peer=by_peer)
         self._perform(self.core.lost(session))
         self._crowd = max(self._crowd, len(self.core.sessions))
         if self._crowd >= max(CROWD, 4 * len(self.core.sessions)):  # a crowd has gone
@@ -168,6 +174,8 @@ class Switch:
                 self.metrics.count(effect.counter, effect.reason)
             case Log():
                 self.logger.info(effect.event, **effect.members)
+                if effect.private:
+                    self.logger.debug(effect.event, **effect.members, **effect.private)
 
     def _send_datagram(self, effect: SendDatagram) -> None:
         fate = self.endpoint.send_datagram(effect.session, effect.data)

@@ -178,6 +178,7 @@ class World:
         self.rewrite: Callable[[Message], Message] = lambda message: message
         self.journal: list[str] = []
         self.counted: Counter[tuple[str, str]] = Counter()
+        self.logged: list[Log] = []
         self.links: dict[int, Link] = {}
         self.clients: list[Client] = []
         self._last = 0
@@ -327,7 +328,8 @@ class World:
                 case Count():
                     self.counted[effect.counter, effect.reason] += 1
                 case Log():
-                    json.dumps(dict(effect.members))
+                    json.dumps([dict(effect.members), dict(effect.private)])
+                    self.logged.append(effect)
                 case Dial() | Tell() | Welcome() | Gather():
                     raise AssertionError(f"a relay neither dials nor tells: {effect}")
         if settle:

@@ -73,10 +73,15 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One structured event of the relay's log; never holds a key, a seed or media."""
+    """One structured event of the relay's log; never holds a key, a seed or media.
+
+    What concerns a call has the member `call_id`. `private` has the addresses of parties and words of
+    theirs, which may be addresses: the shell writes it at the level debug only.
+    """
 
     event: str
     members: Mapping[str, object] = field(default_factory=dict)
+    private: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

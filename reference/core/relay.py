@@ -35,6 +35,12 @@ class RelayCore:
         self.timers: Timers[int | Call] = Timers()
         self.calls = Calls(setting, self.presence, self.timers, ephemeral)
 
+    def adopt(self, setting: Setting) -> None:
+        """Go on with other limits and another policy; what runs already keeps the time it was given."""
+        self.setting = self.calls.setting = setting
+        for state in self.sessions.values():
+            state.limits = setting.limits
+
     def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
         """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8)."""
         limits = self.setting.limits
@@ -90,7 +96,14 @@ class RelayCore:
             return counted
         if state.one_bad_too_many(now):
             return counted + self._close(session, CloseCode.BAD_MESSAGES)
-        return [*counted, Log("bad", {"address": state.address, "fault": str(fault)})]
+        what = {**self.about(session), "fault": type(fault).__name__, "rule": fault.rule}
+        return [*counted, Log("bad", what, {"address": state.address, "evidence": fault.evidence})]
+
+    def about(self, session: int) -> dict[str, object]:
+        """Return what a line of the log says of a session: its number, and the call that it is for."""
+        state = self.sessions.get(session)
+        call = {"call_id": state.call_id} if state is not None and state.service is Service.ROOM else {}
+        return {**call, "session": session}
 
     def flushed(self, receipt: object) -> list[Effect]:
         """Note that the message sent with this receipt has left (CALL-3, CALL-4)."""

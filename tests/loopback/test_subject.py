@@ -224,7 +224,7 @@ def test_one_number_hurries_the_whole_client() -> None:
             assert timer is not None
             assert timer.when() <= loop.time() + SUDDEN * alice.handset.core.account.signal_timeout
             (endpoint, *_) = alice.handset.sockets._endpoints.values()
-            usual, quick = EndpointLimits(), endpoint._limits
+            usual, quick = EndpointLimits(), endpoint.limits
             assert SUDDEN * usual.keep_alive == quick.keep_alive
             assert SUDDEN * usual.stream_timeout == quick.stream_timeout
             assert SUDDEN * usual.handshake_timeout == quick.handshake_timeout

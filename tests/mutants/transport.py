@@ -111,12 +111,12 @@ def counts_the_dead() -> None:
     honest = Endpoint._completed
 
     def completed(self: Endpoint, session: Session, now: float) -> None:
-        limits = self._limits
-        self._limits = replace(limits, connections=limits.connections - min(8, len(self._ended)))
+        limits = self.limits
+        self.limits = replace(limits, connections=limits.connections - min(8, len(self._ended)))
         try:
             honest(self, session, now)
         finally:
-            self._limits = limits
+            self.limits = limits
 
     Endpoint._completed = completed
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import signal
 import socket
 import time
@@ -25,7 +27,7 @@ from tests.processes.conftest import (
     tables,
 )
 from tools.demo import CALLS, Flow, Taken, carried
-from tools.processes import GUARD, Process, Troupe, troupe
+from tools.processes import GUARD, Event, Process, Troupe, troupe
 
 
 class Company:
@@ -57,11 +59,24 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         yield Company(cast)
 
 
+def assert_discreet(log: list[Event]) -> None:
+    """Assert that each line of a relay's log that concerns a call names it, and no line a party's address."""
+    alone = {"ready", "registered", "stopped"}
+    (call_id,) = {line["call_id"] for line in log if line["event"] not in alone}
+    assert call_id
+    own = next(line["addr"] for line in log if line["event"] == "ready")
+    said = json.dumps(log).replace(own, "")
+    assert [] == re.findall(r"\b\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+", said)
+    assert {"call.offer", "call.accept", "call.hangup"} <= {line["event"] for line in log}
+
+
 @pytest.mark.parametrize("path", ["direct", "relay"])
 def test_the_demo_is_true(tmp_path: Path, path: str) -> None:
     """A call of the demo takes the path it should; every packet arrives and the recordings match."""
     with troupe(tmp_path) as cast:
         scene = CALLS[path](cast, lambda _: None)
+        log = (tmp_path / "relay.log").read_text(encoding="utf-8").splitlines()
+    assert_discreet([json.loads(line) for line in log])
     assert [path, path] == [one.path for one in scene.paths]
     assert [] == scene.faults
     assert [] == [fault for one in scene.flows for fault in one.faults()]

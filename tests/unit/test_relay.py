@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
 
 from reference.core.effects import Close, Count, Send
 from reference.core.errors import CloseCode, FrameTooLong, HangupReason, Malformed, UnknownMessage
+from reference.core.line import Answer, Leg
 from reference.core.messages import (
     AcceptMode,
     AuthToken,
@@ -229,6 +231,35 @@ def test_a_flood_of_bad_messages_is_cut_off(fault: Malformed | FrameTooLong) -> 
     assert 61 == world.counted["bad", type(fault).__name__]
     assert [] == world.relay.bad(session, fault, world.now)
     assert nothing_is_left(world.relay)
+
+
+def test_the_log_of_a_whole_call_names_it_and_nobodys_address() -> None:
+    """Every line of a call has its call_id, and above debug no line has the address of a party."""
+    world = newest_world()
+    alice, bob = world.client("alice", Answer.TRUSTED), world.client("bob", Answer.TRUSTED)
+    alice.place(bob)
+    world.advance(5.0)
+    (call,) = world.relay.calls.registry
+    words = (
+        f'"{alice.address}"',
+        f'{{"Ping": "{alice.address}"}}',
+        f'{{"Hangup": {{"reason": "{alice.address}"}}}}',
+    )
+    room = world.puppet("mallory", f"call-{call.call_id}", registered=False)
+    for link in (alice.legs[Leg.SIGNAL], room.link):
+        for said in words:
+            world._take(link, said.encode())
+    alice.hangup()
+    world.advance(1.0)
+    events = [log.event for log in world.logged]
+    assert {"registered", "call.offer", "call.accept", "room.joined", "bad", "call.hangup"} <= set(events)
+    addresses = {*world.parties, *(party.address for party in (alice, bob, room))}
+    for log in world.logged:
+        told = json.dumps(dict(log.members))
+        assert set() == {address for address in addresses if address in told}
+        concerns = log.event.startswith(("call.", "room.")) or log.members.get("session") == room.link.session
+        assert (call.call_id if concerns else None) == log.members.get("call_id")
+    assert any(alice.address in str(log.private["evidence"]) for log in world.logged if log.event == "bad")
 
 
 def test_messages_of_a_later_phase_are_no_flood() -> None:
