@@ -3,7 +3,7 @@ SYSTEM_PYTHON ?= python3
 PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench lab schemas pins clean
+.PHONY: help setup demo test check docs bench lab options schemas pins clean
 
 help:  ## say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/'
@@ -31,6 +31,9 @@ lab: setup  ## the network laboratory
 
 schemas: setup  ## write the generated views of the schemas
 	@$(PYTHON) -m schemas.build && $(PYTHON) -m tools.message_table
+
+options: setup  ## write the table of a relay's options
+	@$(PYTHON) -m tools.option_table
 
 pins: setup  ## write requirements/ anew from pyproject.toml
 	@$(PYTHON) -m tools.pins

@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance import spec
-from conformance.verdicts import INTERRUPTION, RED, Exit, TargetFaultError, UsageError, Verdict
+from conformance.verdicts import INTERRUPTION, RED, Exit, TargetFaultError, UsageError, Verdict, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -162,7 +162,8 @@ def _folded(
         passed = one.verdict is Verdict.UNSUPPORTED and judged[one.id] is Verdict.PASS
         if one.verdict is not Verdict.PASS and not passed:
             accepted = one.id in known and one.verdict in RED
-            verdict = f"{one.verdict}{' (known)' if accepted else ''}"
+            often = f" ({times(one.failed, one.performed)})" if one.flaky else ""
+            verdict = f"{one.verdict}{' (known)' if accepted else ''}{often}"
             ids = found.setdefault((verdict, one.message), [])
             ids += [] if one.id in ids else [one.id]
     return found

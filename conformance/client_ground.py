@@ -21,10 +21,11 @@ from aioquic.quic.events import QuicEvent
 from conformance import identity, validation
 from conformance.adapter import Adapter, Event
 from conformance.codec import Message
-from conformance.host import Address, Host
+from conformance.host import Host
 from conformance.identity import Identity
 from conformance.link import Link
 from conformance.puppet import Heard, Puppet
+from conformance.tap import Address
 from conformance.verdicts import Deviation, Evidence, Unsupported, Untestable
 from conformance.watch import Watch
 
@@ -117,7 +118,7 @@ class ClientGround(Watch):
             del source
             return self._arrived_at_relay(link, server_name, name)
 
-        host = await Host.open(name, arrived, address)
+        host = await Host.open(name, arrived, address, self.recorder)
         self.hosts.append(host)
         self._relay = self._relay or host
         return host
@@ -133,7 +134,7 @@ class ClientGround(Watch):
             party.dialled.append((server_name, puppet))
             return puppet.notice
 
-        party = Party(self.other, await Host.open(name, arrived, address))
+        party = Party(self.other, await Host.open(name, arrived, address, self.recorder))
         self.hosts.append(party.host)
         return party
 

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from conformance import wording
-from conformance.verdicts import RED, Exit, Verdict
+from conformance.verdicts import RED, Exit, Verdict, times
 
 Results = Mapping[str, Any]
 ENDINGS = {
@@ -56,6 +56,12 @@ def untried(results: Results, check: Mapping[str, Any]) -> bool:
     return bool(check["verdict"] == Verdict.ERROR and check["message"] == results["fault"])
 
 
+def flaky(check: Mapping[str, Any]) -> str:
+    """Return how often a check failed that failed some times, and not each time; else nothing."""
+    failed, performed = check.get("failed", 0), check.get("performed", 1)
+    return times(failed, performed) if 0 < failed < performed else ""
+
+
 def junit(results: Results) -> str:
     """Return the results as JUnit XML: a test suite a chapter, a test case a check."""
     root = ET.Element("testsuites", name=f"conformance of {_printable(results['target'])}")
@@ -85,11 +91,19 @@ def _case(suite: ET.Element, results: Results, rule: Mapping[str, Any], one: Map
     element = "skipped" if passed_over else _ELEMENTS.get(Verdict(one["verdict"]))
     if element is None:
         return
-    said = ET.SubElement(case, element, message=_printable(f"{one['verdict']}: {one['message']}"))
+    said = ET.SubElement(case, element, message=_printable(f"{_verdict(one)}: {one['message']}"))
     lines = [f"{rule['id']}: {rule['sentence']}", f"known: {rule['known']}" if known else ""]
+    lines += [f"flaky: {flaky(one)}" if flaky(one) else ""]
     lines += [f"{name}: {one[name]}" if one[name] else "" for name in ("expected", "received")]
+    lines += [f"record: {one['record']}" if "record" in one else ""]
     lines += [f"again: {again(results, rule['id'], one)}"]
     said.text = "\n".join(map(_printable, filter(None, lines)))
+
+
+def _verdict(check: Mapping[str, Any]) -> str:
+    """Return a verdict in words, with how often it was so where it was not each time."""
+    often = flaky(check)
+    return f"{check['verdict']} (flaky: {often})" if often else str(check["verdict"])
 
 
 def _printable(text: str) -> str:
@@ -138,7 +152,7 @@ def summary(results: Results) -> str:
 
 
 def _told(results: Results, rule: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## {rule['id']}: {check['verdict']}{' (known)' if rule['known'] else ''}"
+    yield f"## {rule['id']}: {_verdict(check)}{' (known)' if rule['known'] else ''}"
     yield ""
     yield f"{wording.markdown(rule['sentence'])}"
     yield ""
@@ -148,4 +162,8 @@ def _told(results: Results, rule: Mapping[str, Any], check: Mapping[str, Any]) -
             yield f"- {name}: {wording.code(check[name])}"
     if rule["known"]:
         yield f"- accepted: {wording.markdown(rule['known'])}"
+    if "record" in check:
+        yield f"- record: {wording.code(check['record'] + '/wire.pcapng')}"
+    if "record_note" in check:
+        yield f"- of the record: {wording.markdown(check['record_note'])}"
     yield f"- again: {wording.code(again(results, rule['id'], check))}"

@@ -66,6 +66,8 @@ class Ground(Watch):
         puppet = Puppet(name, who or self.person(name), self.dialogue, self._pulse, self.phase)
         self.puppets.append(puppet)
         address = (relay or self.relay).address
+        if self.recorder is not None:
+            options |= self.recorder.options(name)
         made = await link.dial(address, puppet.notice, server_name=server_name, **options)
         puppet.attach(made)
         if handshake and not await self.until(lambda: puppet.connected or bool(puppet.closed), HANDSHAKE):

@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from conformance.link import Connection, Link, client_configuration
+from conformance.record import Recorder
+from conformance.tap import Address, plain, tapped
 
-Address = tuple[str, int]
 NOTED = 4000
 """Packets whose arrival is remembered, and held back at most."""
 _ID_LENGTH = 8
@@ -138,7 +139,7 @@ Arrived = Callable[[Link, str | None, Address], Callable[[QuicEvent | None], Non
 class Host(asyncio.DatagramProtocol):
     """One socket; `refuses` tells which server names are refused, `held` keeps every packet back."""
 
-    def __init__(self, name: str, arrived: Arrived) -> None:
+    def __init__(self, name: str, arrived: Arrived, recorder: Recorder | None = None) -> None:
         """Prepare; `open` is the way to get one."""
         self.name = name
         self.packets: list[Packet] = []
@@ -147,21 +148,30 @@ class Host(asyncio.DatagramProtocol):
         self.held = False
         self.certificate = certificate(name)
         self._arrived = arrived
+        self._recorder = recorder
         self._kept: list[tuple[bytes, Address]] = []
         self._guests: dict[bytes, _Guest] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def open(cls, name: str, arrived: Arrived, address: Address = ("127.0.0.1", 0)) -> Host:
-        """Bind a socket; raises OSError when there is none to be had."""
+    async def open(
+        cls,
+        name: str,
+        arrived: Arrived,
+        address: Address = ("127.0.0.1", 0),
+        recorder: Recorder | None = None,
+    ) -> Host:
+        """Bind a socket; raises OSError when there is none to be had. What passes is recorded, if need be."""
         loop = asyncio.get_running_loop()
-        _, host = await loop.create_datagram_endpoint(lambda: cls(name, arrived), local_addr=address)
+        _, host = await loop.create_datagram_endpoint(
+            lambda: cls(name, arrived, recorder), local_addr=address
+        )
         return host
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the socket."""
-        self._transport = transport  # type: ignore[assignment] # a datagram endpoint's is one
+        self._transport = tapped(transport, None if self._recorder is None else self._recorder.witness)
 
     @property
     def address(self) -> Address:
@@ -174,7 +184,12 @@ class Host(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Note a packet, and hand it to its connection or let a new one begin."""
-        source = (str(addr[0]), int(addr[1]))
+        source = plain(addr)
+        if self._recorder is not None:
+            self._recorder.witness(source, self.address, data)
+        self._take(data, source)
+
+    def _take(self, data: bytes, source: Address) -> None:
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=_ID_LENGTH)
         except ValueError:
@@ -201,7 +216,7 @@ class Host(asyncio.DatagramProtocol):
         self.held = False
         kept, self._kept = self._kept, []
         for data, source in kept:
-            self.datagram_received(data, source)
+            self._take(data, source)
 
     def dial(
         self,
@@ -212,7 +227,7 @@ class Host(asyncio.DatagramProtocol):
         alpn: str = "wzp",
     ) -> Link:
         """Start a connection from this socket; the handshake is not awaited."""
-        quic = Connection(client_configuration(server_name, alpn), None)
+        quic = Connection(self._watched(client_configuration(server_name, alpn)), None)
         guest = self._take_in(_Guest(quic, notice))
         self._guests[quic.host_cid] = guest
         guest.connect(address)
@@ -250,10 +265,17 @@ class Host(asyncio.DatagramProtocol):
             guest._notice = self._arrived(guest, name, source)  # noqa: SLF001 - known only now
             return True
 
-        quic = _Server(configuration, original, named)
+        quic = _Server(self._watched(configuration), original, named)
         guest = self._take_in(_Guest(quic, lambda _: None))
         self._guests[quic.host_cid] = guest
         return guest
+
+    def _watched(self, configuration: QuicConfiguration) -> QuicConfiguration:
+        """Let the connections of this host be recorded, if they are to be."""
+        if self._recorder is not None:
+            configuration.quic_logger = self._recorder.log(self.name)
+            configuration.secrets_log_file = self._recorder.secrets
+        return configuration
 
     def _take_in(self, guest: _Guest) -> _Guest:
         if self._transport is None:

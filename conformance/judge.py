@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from conformance import evidence, spec
 from conformance.adapter import Refused
+from conformance.archive import Archive
+from conformance.attempts import REPEATED, Attempt, conclude, repeatable
 from conformance.checking import Check
 from conformance.clients import ClientTarget
 from conformance.dialogue import Dialogue, words
@@ -30,12 +32,23 @@ from conformance.watch import Watch
 class Judge:
     """One run: a target, a seed, and the outcomes so far."""
 
-    def __init__(self, target: Target | ClientTarget, *, seed: int = 0, slow: float = 1.0) -> None:
-        """Start with nothing judged."""
+    def __init__(
+        self,
+        target: Target | ClientTarget,
+        *,
+        seed: int = 0,
+        slow: float = 1.0,
+        again: int = 0,
+        archive: Archive | None = None,
+    ) -> None:
+        """Start with nothing judged; a check that fails is performed `again` times more."""
         self.target = target
         self.outcomes: list[Outcome] = []
         self.fault: TargetFaultError | None = None
         self._seed = seed
+        self._again = again
+        self._repeated = 0
+        self._archive = archive or Archive()
         self._theatre = theatre(target, slow)
         self._loop = asyncio.new_event_loop()
 
@@ -51,8 +64,28 @@ class Judge:
 
     def run(self, check: Check) -> Outcome:
         """Judge one check and keep the outcome; nothing is judged once the target has failed."""
+        attempts = [self._attempt(check, 0)]
+        try:
+            if self._repeats(check, attempts[0]):
+                while len(attempts) <= self._again and self.fault is None:
+                    attempts.append(self._attempt(check, len(attempts)))
+        finally:  # an interruption leaves what was seen until then
+            self.outcomes.append(conclude(check, attempts, self._archive))
+        return self.outcomes[-1]
+
+    def _repeats(self, check: Check, first: Attempt) -> bool:
+        """Tell whether a check is to be performed again; count those that are."""
+        failed = first.outcome.verdict is Verdict.FAIL and self.fault is None
+        if not failed or not repeatable(check) or self._repeated >= REPEATED:
+            return False
+        self._repeated += 1
+        return True
+
+    def _attempt(self, check: Check, number: int) -> Attempt:
+        """Perform a check: the first time under number 0, later with people and calls of its own."""
         began = time.monotonic()
         dialogue = Dialogue()
+        recorder = self._archive.recorder(logs=number > 0)
         error: BaseException | None = None
         stage: Watch | None = None
         reported = False
@@ -60,8 +93,8 @@ class Judge:
             if self.fault is not None:
                 raise self.fault  # noqa: TRY301 - the same for every check that is left
             self._needs(check)
-            seed = f"{self._seed}/{check.id}/{check.name}"
-            stage = self._loop.run_until_complete(self._theatre.stage(check, seed))
+            stage = self._loop.run_until_complete(self._set(check, number))
+            stage.recorder = recorder
             dialogue = stage.dialogue
             try:
                 self._loop.run_until_complete(self._perform(check, stage))
@@ -77,8 +110,14 @@ class Judge:
         outcome = replace(outcome, rests_on="reported") if reported else outcome
         if verdict is not Verdict.PASS:
             outcome = _shown(outcome, dialogue)
-        self.outcomes.append(outcome)
-        return outcome
+        return Attempt(outcome, dialogue, recorder)
+
+    async def _set(self, check: Check, number: int) -> Watch:
+        """Set the stage of a check; what it draws is the same each time."""
+        seed = f"{self._seed}/{check.id}/{check.name}"
+        stage: Watch = await self._theatre.stage(check, f"{seed}/{number}" if number else seed)
+        stage.chance = seed
+        return stage
 
     def _needs(self, check: Check) -> None:
         for needed in check.needs:

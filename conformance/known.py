@@ -3,19 +3,21 @@
     [CALL-9]
     reason = "ringing for ever is what our users want"
     cause = "waited for Hangup"          # a regular expression that the failure has to match
+    flaky = true                         # optional: it passes some times
 
-An entry is stale when its check passes, is gone, or fails differently.
+An entry is stale when its check is gone, fails differently, or passes; one that is flaky may pass. A check
+that failed some times, and not each time, fails differently from what an entry says that is not flaky.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.verdicts import RED, Outcome, UsageError
+from conformance.verdicts import RED, Outcome, UsageError, times
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Known:
     id: str
     reason: str
     cause: re.Pattern[str]
+    flaky: bool = False
 
 
 def read(path: Path | None, existing: frozenset[str]) -> dict[str, Known]:
@@ -36,8 +39,7 @@ def read(path: Path | None, existing: frozenset[str]) -> dict[str, Known]:
     if path is None:
         return {}
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: _entry(name, entry) for name, entry in entries.items()}
+        return parse(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         message = f"the known failures cannot be read: {path}: {error.strerror}"
         raise UsageError(message) from None
@@ -46,15 +48,24 @@ def read(path: Path | None, existing: frozenset[str]) -> dict[str, Known]:
         raise UsageError(message) from None
 
 
+def parse(entries: Mapping[str, object]) -> dict[str, Known]:
+    """Return the entries by id; raises UsageError for one that makes no sense."""
+    return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
 def _entry(name: str, entry: object) -> Known:
-    if not isinstance(entry, Mapping) or set(entry) != {"reason", "cause"}:
-        message = f"the known failure {name} needs a table with exactly `reason` and `cause`"
+    if not isinstance(entry, Mapping) or set(entry) - {"flaky"} != {"reason", "cause"}:
+        message = f"the known failure {name} needs a table with `reason`, `cause` and at most `flaky`"
         raise UsageError(message)
-    if not all(isinstance(value, str) and value for value in entry.values()):
+    if not all(isinstance(entry[one], str) and entry[one] for one in ("reason", "cause")):
         message = f"the reason and the cause of the known failure {name} are texts that are not empty"
         raise UsageError(message)
+    flaky = entry.get("flaky", False)
+    if not isinstance(flaky, bool):
+        message = f"`flaky` of the known failure {name} is true or false, and not {flaky!r}"
+        raise UsageError(message)
     try:
-        return Known(name, entry["reason"], re.compile(entry["cause"]))
+        return Known(name, entry["reason"], re.compile(entry["cause"]), flaky)
     except re.error as error:
         message = f"the cause of the known failure {name} is no regular expression: {error}"
         raise UsageError(message) from None
@@ -69,10 +80,21 @@ def stale(
         if name not in having:
             sentences.append(f"{name} has no check any more")
         elif name in selected:
-            red = [one for one in outcomes if one.id == name and one.verdict in RED]
-            different = [one for one in red if entry.cause.search(one.message) is None]
-            if not red and any(one.id == name for one in outcomes):
-                sentences.append(f"{name} passes now")
-            elif different:
-                sentences.append(f"{name} fails differently: {different[0].message}")
+            sentences += _stale(entry, [one for one in outcomes if one.id == name])
     return sentences
+
+
+def _stale(entry: Known, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield at most one sentence: why what an entry says of its check is not what was seen."""
+    red = [one for one in outcomes if one.verdict in RED]
+    causes = [cause for one in red for cause in (one.causes or (one.message,))]
+    different = [one for one in causes if entry.cause.search(one) is None]
+    unsteady = [one for one in red if one.flaky]
+    if not red:
+        if outcomes and not entry.flaky:
+            yield f"{entry.id} passes now"
+    elif different:
+        yield f"{entry.id} fails differently: {different[0]}"
+    elif unsteady and not entry.flaky:
+        often = times(unsteady[0].failed, unsteady[0].performed)
+        yield f"{entry.id} fails differently: it {often}, and only an entry with `flaky = true` covers that"

@@ -24,6 +24,8 @@ from aioquic.quic.logger import QuicLogger
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 
+from conformance.tap import Witness, plain, tapped
+
 logging.getLogger("quic").setLevel(logging.CRITICAL)  # what a peer does wrong is a verdict, not a line
 
 GROUPS = (tls.Group.SECP256R1, tls.Group.X25519)
@@ -126,9 +128,18 @@ class Connection(QuicConnection):
 class Link(QuicConnectionProtocol):
     """The socket and the timer of one connection; hands every event to `notice`."""
 
-    def __init__(self, quic: Connection, notice: Callable[[QuicEvent | None], None]) -> None:
-        """Serve `quic`; `notice` is called with every event, and with None after every packet."""
+    def __init__(
+        self,
+        quic: Connection,
+        notice: Callable[[QuicEvent | None], None],
+        witness: Witness | None = None,
+    ) -> None:
+        """Serve `quic`; `notice` is called with every event, and with None after every packet.
+
+        A witness is shown what passes through the socket.
+        """
         super().__init__(quic)
+        self._witness = witness
         self.quic = quic
         self.muted = False
         self.unreachable = False
@@ -139,12 +150,21 @@ class Link(QuicConnectionProtocol):
         """Hand an event on."""
         self._notice(event)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Use a socket."""
+        super().connection_made(tapped(transport, self._witness))
+
     def datagram_received(self, data: bytes | str, addr: NetworkAddress) -> None:
         """Take a packet, or hold it back while muted."""
+        if self._witness is not None and isinstance(data, bytes):
+            self._witness(plain(addr), self.own_address, data)
         if self.muted:
             self._held.append((data, addr))
             del self._held[:-64]
             return
+        self._take_in(data, addr)
+
+    def _take_in(self, data: bytes | str, addr: NetworkAddress) -> None:
         super().datagram_received(data, addr)
         self._notice(None)
 
@@ -153,7 +173,7 @@ class Link(QuicConnectionProtocol):
         self.muted = False
         held, self._held = self._held, []
         for data, addr in held:
-            self.datagram_received(data, addr)
+            self._take_in(data, addr)
 
     def error_received(self, exc: Exception) -> None:
         """Remember that nobody listens at the other side's address."""
@@ -225,19 +245,20 @@ async def dial(
     muted: bool = False,
     log: QuicLogger | None = None,
     secrets: TextIO | None = None,
+    witness: Witness | None = None,
 ) -> Link:
     """Start a connection to `address` (IP, port); the handshake is not awaited.
 
     `streams` limits what the other side may open, `packet` is the UDP payload in bytes, `muted` holds
     every answer back until `unmute`. What the connection does goes into `log`, what opens its packets into
-    `secrets`, in the format of NSS key logs.
+    `secrets`, in the format of NSS key logs, and `witness` is shown the packets.
     """
     configuration = client_configuration(server_name, alpn, packet)
     configuration.quic_logger = log
     configuration.secrets_log_file = secrets
     loop = asyncio.get_running_loop()
     _, link = await loop.create_datagram_endpoint(
-        lambda: Link(Connection(configuration, streams), notice), remote_addr=address
+        lambda: Link(Connection(configuration, streams), notice, witness), remote_addr=address
     )
     link.muted = muted
     link.connect(address)

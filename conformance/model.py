@@ -125,7 +125,9 @@ class Troupe:
     def _own(self, name: str) -> Stage:
         stage = self._stage
         seed = stage.person(name).fingerprint
-        return Stage(stage.target, stage.relay, seed, slow=stage.slow, memory=stage.memory, phase=stage.phase)
+        own = Stage(stage.target, stage.relay, seed, slow=stage.slow, memory=stage.memory, phase=stage.phase)
+        own.recorder = stage.recorder
+        return own
 
 
 async def _people(stage: Stage, *, shy: bool) -> tuple[Puppet, Puppet, Puppet]:

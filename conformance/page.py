@@ -142,6 +142,9 @@ def _failures(results: Results) -> Iterator[dict[str, Any]]:
             "picture": picture,
             "told": [*_told(picture, step)],
             "again": formats.again(results, rule["id"], check),
+            "flaky": formats.flaky(check),
+            "record": check.get("record", ""),
+            "record_note": check.get("record_note", ""),
         }
 
 

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from random import Random
 
 from conformance.plan import Faults
+from conformance.tap import Address, Witness
 
 UNDERWAY = 256
 """Packets that are on their way in one direction."""
@@ -23,10 +24,6 @@ LOOKS = 3
 """Turns of the loop in which a proxy that is to close looks for packets."""
 HELD_BACK = 0.004
 """Seconds by which a packet that is reordered comes later than it would have."""
-
-Address = tuple[str, int]
-Witness = Callable[[Address, Address, bytes], None]
-"""Hears of every packet that reaches or leaves the seat: from where, to where, and its bytes."""
 
 
 @dataclass

@@ -27,11 +27,12 @@ _TELLING = ("reason", "accept_mode", "direct_ok", "call_id")
 
 @dataclass
 class Replayed:
-    """What a plan has shown, and who said what meanwhile."""
+    """What a plan has shown, who said what meanwhile, and what the record of it lacks."""
 
     findings: list[Finding]
     history: History
     steps: tuple[dict[str, Any], ...] = field(default=())
+    lacks: str = ""
 
 
 def replay(
@@ -51,9 +52,8 @@ def replay(
     except Untestable as error:
         why = target.died() or f"the plan could not be performed: {error}"
         raise TargetFaultError(why, Exit.NOT_JUDGED) from None
-    if recorder is not None and out is not None:
-        recorder.write(out, history.dialogue)
-    return Replayed(findings(history), history, history.dialogue.steps())
+    lacks = "" if recorder is None or out is None else recorder.write(out, history.dialogue)
+    return Replayed(findings(history), history, history.dialogue.steps(), lacks)
 
 
 async def performed(
@@ -76,6 +76,8 @@ def told(done: Replayed, say: Callable[[str], None]) -> None:
         say(str(one))
     if not done.findings:
         say("nothing was found")
+    if done.lacks:
+        say(f"the record is not whole: {done.lacks}")
 
 
 def _brief(what: Any, names: dict[str, str]) -> str:  # noqa: ANN401 - a step of a dialogue

@@ -145,6 +145,7 @@ def _entry(rule: spec.Requirement | None, name: str, outcomes: list[Outcome], ru
         "verdict": str(verdict),
         "rests_on": "observed" if observed else "reported",
         "known": words(run.known[name].reason) if name in run.known and verdict in RED else "",
+        "flaky": any(one.flaky for one in outcomes),
         "checks": [*map(_check, outcomes)],
     }
 
@@ -160,7 +161,16 @@ def _check(outcome: Outcome) -> dict[str, Any]:
         "plan": outcome.plan,
         "step": outcome.step,
         "dialogue": [*_untimed(outcome)],
-    }
+    } | _optional(outcome)
+
+
+def _optional(outcome: Outcome) -> dict[str, Any]:
+    """Return what only a check that failed can have: how often it did, and what was recorded of it."""
+    found: dict[str, Any] = {}
+    if outcome.performed > 1:
+        found |= {"performed": outcome.performed, "failed": outcome.failed}
+    records = {"record": outcome.record, "record_note": outcome.record_note}
+    return found | {name: text for name, text in records.items() if text}
 
 
 def _untimed(outcome: Outcome) -> list[dict[str, Any]]:

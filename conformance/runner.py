@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from conformance import known, report, spec
+from conformance.archive import Archive
+from conformance.attempts import AGAIN
 from conformance.checking import RELAY, Check, catalogue, selection
 from conformance.clients import ClientTarget
 from conformance.judge import Judge
@@ -86,7 +88,7 @@ def perform(order: Order) -> Run:
         target.close()
     run.seconds = time.monotonic() - began
     run.stale = known.stale(accepted, run.outcomes, chosen, set(having)) if run.complete else ()
-    run.exit_status = _status(run)
+    run.exit_status = status(run)
     if order.out is not None:
         report.write(report.build(run), order.out)
     return run
@@ -106,7 +108,7 @@ def _target(order: Order) -> Target | ClientTarget:
 
 
 def _judge(order: Order, run: Run, target: Target | ClientTarget, checks: Sequence[Check]) -> None:
-    judge = Judge(target, seed=order.seed, slow=order.slow)
+    judge = Judge(target, seed=order.seed, slow=order.slow, again=AGAIN, archive=Archive(order.out))
     run.outcomes = judge.outcomes
     arguments = ["-c", str(_HERE / "checks.ini"), f"--rootdir={_HERE}", f"--slow={order.slow}"]
     arguments += [
@@ -119,13 +121,13 @@ def _judge(order: Order, run: Run, target: Target | ClientTarget, checks: Sequen
     console = Console(stderr=True)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar, _quiet(said):
-            status = pytest.main(arguments, plugins=[_Follower(judge, bar, len(checks))])
+            ended = pytest.main(arguments, plugins=[_Follower(judge, bar, len(checks))])
     finally:
         judge.close()
     if judge.fault is not None:
         run.complete, run.fault = False, str(judge.fault)
         run.exit_status = judge.fault.status
-    elif status is pytest.ExitCode.INTERRUPTED:
+    elif ended is pytest.ExitCode.INTERRUPTED:
         run.complete, run.interrupted = False, True
         run.fault = "the run was interrupted; what had been judged until then is kept"
     elif len(judge.outcomes) != len(checks):
@@ -175,7 +177,8 @@ def verdicts(outcomes: Sequence[Outcome]) -> dict[str, Verdict]:
     return {name: worst(those) for name, those in found.items()}
 
 
-def _status(run: Run) -> Exit:
+def status(run: Run) -> Exit:
+    """Return the exit status of a run."""
     if not run.complete:
         return run.exit_status if run.exit_status is not Exit.PASSED else Exit.NOT_JUDGED
     judged = verdicts(run.outcomes)

@@ -136,6 +136,9 @@ class Outcome:
     `step` is the place in the dialogue of what shows it, None where no single step does. `plan` is the
     file, beside the results, of a dialogue that can be replayed. `rests_on` is `observed` when the wire
     showed it and `reported` when an adapter said so. `text` says what is sent and what a pass looks like.
+    A check that failed was `performed` several times, of which it did not pass `failed` times; `causes` are
+    the messages of its failures. `record` is the folder, beside the results, of what passed on the wire, and
+    `record_note` says what that lacks, or why there is none.
     """
 
     id: str
@@ -151,6 +154,21 @@ class Outcome:
     plan: str = ""
     rests_on: str = "observed"
     text: str = ""
+    performed: int = 1
+    failed: int = 0
+    causes: tuple[str, ...] = ()
+    record: str = ""
+    record_note: str = ""
+
+    @property
+    def flaky(self) -> bool:
+        """Whether the check failed some times, and not each time."""
+        return 0 < self.failed < self.performed
+
+
+def times(failed: int, performed: int) -> str:
+    """Return how often a check failed, in words."""
+    return f"failed {failed} of {performed} times"
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

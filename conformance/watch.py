@@ -15,6 +15,7 @@ from conformance.identity import Identity
 from conformance.link import Close
 from conformance.pulse import Pulse
 from conformance.puppet import Heard, Puppet
+from conformance.record import Recorder
 from conformance.verdicts import Deviation, Evidence, Untestable
 
 FAST = 0.05
@@ -31,6 +32,9 @@ class Watch:
         self.dialogue = Dialogue()
         self.puppets: list[Puppet] = []
         self.reported = False
+        self.recorder: Recorder | None = None
+        self.chance = seed
+        """What decides by chance, also where a check is performed again by other people."""
         self._seed = seed
         self._pulse = Pulse()
 
@@ -44,7 +48,7 @@ class Watch:
 
     def random(self) -> Random:
         """Return what decides by chance; the seed of the check decides what it decides."""
-        return Random(self._seed)  # noqa: S311 - no secret is drawn
+        return Random(self.chance)  # noqa: S311 - no secret is drawn
 
     async def until(self, condition: Any, seconds: float) -> bool:  # noqa: ANN401 - a callable
         """Wait for a condition, at most `seconds` times the run's scale."""

@@ -107,11 +107,11 @@ def key_of(name: str) -> str:
     return next((key for key, field_of_key in keys().items() if field_of_key == name), name)
 
 
-def least(key: str) -> float | None:
-    """Return the smallest number that an option may have."""
+def bounds(key: str) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest number that an option may be, None where there is no bound."""
     hint = get_type_hints(Options, include_extras=True)[keys()[key]]
-    found: float | None = getattr(next(iter(getattr(hint, "__metadata__", ())), None), "min", None)
-    return found
+    told = next(iter(getattr(hint, "__metadata__", ())), None)
+    return getattr(told, "min", None), getattr(told, "max", None)
 
 
 def kind_of(key: str) -> type:
@@ -164,9 +164,11 @@ def _one(text: Document, key: str, value: object) -> object:
 
 def _why(key: str, kind: type, value: object, said: str) -> str:
     """Return why the command line refuses a value."""
-    smallest = least(key)
-    if smallest is not None and isinstance(value, int | float) and value < smallest:
-        return f"{value:g} is less than {smallest:g}"
+    smallest, largest = bounds(key)
+    if isinstance(value, int | float) and smallest is not None and value < smallest:
+        return f"{value} is less than {smallest}"
+    if isinstance(value, int | float) and largest is not None and value > largest:
+        return f"{value} is more than {largest}"
     if issubclass(kind, Enum):
         return f"{value!r} is not one of {', '.join(kind)}"
     return f"{value!r}: {said}"

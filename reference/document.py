@@ -18,6 +18,8 @@ from reference.places import line_of, places
 
 LARGEST = 65_536
 """Bytes of a file."""
+HUGE = 2**53
+"""The largest whole number that a float tells from the next; whatever is beyond is out of every range."""
 KINDS = {bool: "true or false", float: "a number", int: "a whole number", str: "a text in quotes"}
 _SHOWN = 60
 
@@ -29,6 +31,8 @@ class Document:
         """Read it; raises CommandError."""
         self.path = path
         try:
+            if not path.is_file() and path.exists():  # a pipe would let us wait
+                raise CommandError(f"cannot read the configuration {path}: it is no file")
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
         except OSError as error:
@@ -54,8 +58,8 @@ class Document:
 
     def typed(self, value: object, kind: type, *place: str | int) -> object:
         """Return a value of TOML if it is of a kind; a whole number is a number too."""
-        if kind is float and type(value) is int and abs(value) < 2**53:
-            return float(value)
+        if kind is float and type(value) is int:
+            value = float(max(-HUGE, min(value, HUGE)))
         if type(value) is not kind:
             raise self.fault(f"{shown(value)} is not {KINDS[kind]}", *place)
         if isinstance(value, float) and not isfinite(value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,25 @@ from reference.endpoint import EndpointLimits
 from reference.peers import Federation, Peer, Trusted
 from reference.question import service_url
 
+YEAR = 31_536_000
+LARGEST = 1_000_000_000
+"""The largest number that an option may be: beyond it clocks and queues of the system would not follow."""
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
-Seconds = Annotated[float, typer.Option(min=0.01, help="seconds")]
-Number = Annotated[int, typer.Option(min=1)]
+
+
+def rate(what: str) -> Any:  # noqa: ANN401 - typer's own
+    """Return what typer is told of a number that may be small and never is 0."""
+    return typer.Option(min=0.01, max=LARGEST, help=what)
+
+
+def seconds(what: str) -> Any:  # noqa: ANN401 - typer's own
+    """Return what typer is told of a time."""
+    return typer.Option(min=0.01, max=YEAR, help=f"seconds {what}")
+
+
+def number(what: str) -> Any:  # noqa: ANN401 - typer's own
+    """Return what typer is told of a number of things."""
+    return typer.Option(min=1, max=LARGEST, help=what)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,28 +54,30 @@ class Options:
     )
     registration: Annotated[Policy, typer.Option(help="which registrations to accept")] = Policy.SIGNED
     phase: Annotated[str, typer.Option(help="be a relay of this phase")] = NEWEST.value
-    ring_timeout: Seconds = 60.0
-    register_timeout: Seconds = 10.0
-    media_timeout: Seconds = 10.0
-    stream_timeout: Seconds = 10.0
-    keep_alive: Seconds = 5.0
-    idle_timeout: Seconds = 30.0
-    drain: Annotated[float, typer.Option(min=0, help="seconds for live calls to end when told to stop")] = 0.0
-    max_connections: Number = 10_000
-    max_half_open: Number = 256
-    max_calls: Annotated[int, typer.Option(min=1, help="live calls of one fingerprint")] = 8
-    max_offers: Annotated[int, typer.Option(min=1, help="offers of one connection at once")] = 20
-    offers_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
-    max_reflections: Annotated[int, typer.Option(min=1, help="reflections of one connection at once")] = 20
-    reflections_per_second: Annotated[float, typer.Option(min=0.01)] = 10.0
-    max_bad_messages: Annotated[int, typer.Option(min=1, help="a minute, on one connection")] = 60
-    max_unread: Annotated[int, typer.Option(min=1, help="messages waiting for one peer")] = 64
-    max_datagrams: Annotated[int, typer.Option(min=1, help="datagrams waiting for one peer")] = 16
+    ring_timeout: Annotated[float, seconds("to answer a call")] = 60.0
+    register_timeout: Annotated[float, seconds("for a connection to register")] = 10.0
+    media_timeout: Annotated[float, seconds("for a media connection to introduce itself")] = 10.0
+    stream_timeout: Annotated[float, seconds("to complete a message")] = 10.0
+    keep_alive: Annotated[float, seconds("of silence before a sign of life is asked for")] = 5.0
+    idle_timeout: Annotated[float, seconds("of silence before a connection is lost")] = 30.0
+    drain: Annotated[float, typer.Option(min=0, max=YEAR, help="seconds that live calls have to end")] = 0.0
+    max_connections: Annotated[int, number("connections")] = 10_000
+    max_half_open: Annotated[int, number("handshakes under way")] = 256
+    max_calls: Annotated[int, number("live calls of one fingerprint")] = 8
+    max_offers: Annotated[int, number("offers of one connection at once")] = 20
+    offers_per_second: Annotated[float, rate("and how fast they come back")] = 10.0
+    max_reflections: Annotated[int, number("reflections of one connection at once")] = 20
+    reflections_per_second: Annotated[float, rate("and how fast they come back")] = 10.0
+    max_bad_messages: Annotated[int, number("bad messages of one connection in a minute")] = 60
+    max_unread: Annotated[int, number("messages waiting for one peer")] = 64
+    max_datagrams: Annotated[int, number("datagrams waiting for one peer")] = 16
     auth_url: Annotated[str, typer.Option(help="ask this service whether a client's token is right")] = ""
-    auth_timeout: Annotated[float, typer.Option(min=0.01, help="seconds for its answer")] = 5.0
+    auth_timeout: Annotated[float, seconds("for the service to answer")] = 5.0
     metrics: Annotated[str, typer.Option(help="ip:port to serve metrics on; off by default")] = ""
-    log_level: logs.LogLevel = logs.LogLevel.INFO
-    log_format: logs.LogFormat = logs.LogFormat.CONSOLE
+    log_level: Annotated[logs.LogLevel, typer.Option(help="least level that is logged")] = logs.LogLevel.INFO
+    log_format: Annotated[logs.LogFormat, typer.Option(help="for people or for programs")] = (
+        logs.LogFormat.CONSOLE
+    )
     federation: Annotated[Federation, typer.Option(help="which relays to take a link from")] = (
         Federation.PROVEN
     )

@@ -101,5 +101,7 @@ class Reload:
 
 
 def _plain(value: object) -> object:
-    """Return a value as a log line shows it."""
+    """Return a value as a log line shows it: of relays their labels."""
+    if isinstance(value, tuple):
+        return [relay.label for relay in value]
     return value if isinstance(value, bool | int | float) else str(value)

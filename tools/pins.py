@@ -1,7 +1,8 @@
 """Pins: `requirements/*.txt` are made from pyproject.toml; this makes them and judges their drift.
 
 Rules of this file: a pin is a version and its hashes, never an address; what runs is pinned at the
-same version for users (`run.txt`) and for developers (`dev.txt`); `--check` needs no network.
+same version for users (`run.txt`), in the container (`container.txt`) and for developers (`dev.txt`);
+`--check` needs no network.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS: Mapping[str, tuple[str, ...]] = {
     "requirements/dev.txt": ("audio", "dev", "docs"),
     "requirements/run.txt": ("audio",),
+    "requirements/container.txt": ("build",),
 }
 """Each lock and the extras it holds beside the base."""
 
@@ -91,9 +93,10 @@ def drift() -> list[str]:
         text = (ROOT / path).read_text(encoding="utf-8")
         found += complaints(path, text, declared(project, extras))
         pinned[path] = set(parse(text)[0])
-    run, developers = pinned["requirements/run.txt"], pinned["requirements/dev.txt"]
-    apart = sorted(run - developers)
-    found += [f"run.txt has {pin.name} {pin.version}, dev.txt has not" for pin in apart]
+    developers = pinned["requirements/dev.txt"]
+    for path in LOCKS:
+        apart = sorted(pinned[path] - developers)
+        found += [f"{path} has {pin.name} {pin.version}, dev.txt has not" for pin in apart]
     return found
 
 

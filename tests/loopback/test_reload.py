@@ -123,6 +123,7 @@ def test_limits_are_reloaded(tmp_path: Path) -> None:
             assert 2 == it.switch.endpoint.limits.unsent
             assert it.switch.setting.relay_addr == core.setting.relay_addr
             assert 0 == await round_trips(address, "", 1)
+            assert it.switch.setting.limits is core.setting.limits
             assert ["needs a restart"] == [line["event"] for line in it.hears(it.place.read_text())]
 
     run(test())
@@ -146,6 +147,19 @@ def test_a_relay_that_becomes_full(tmp_path: Path) -> None:
             assert [(second, CloseCode.TOO_MANY_CONNECTIONS)] == ended
             assert first != second
             assert [session] == list(it.switch.core.sessions.values())
+
+    run(test())
+
+
+def test_relays_that_change_are_told_by_their_labels(tmp_path: Path) -> None:
+    """A peer that is new needs a restart, and the log names it by its label."""
+
+    async def test() -> None:
+        async with company(tmp_path / "relay.toml") as it:
+            key = ":".join(["ab"] * 32)
+            (told,) = it.hears(f"[[peers]]\naddress = '127.0.0.1:1'\nlabel = 'b'\nfingerprint = '{key}'")
+            expected = {"event": "needs a restart", "key": "peers", "now": [], "wanted": ["b"]}
+            assert {"level": "warning", **expected} == told
 
     run(test())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance import model, spec
+from conformance import codec, model, spec, validation
 from conformance.checking import SWEEPING, catalogue, selection
 from conformance.verdicts import UsageError
 
@@ -41,6 +41,21 @@ def test_a_phase_is_judged_by_what_exists_in_it(phase: str) -> None:
 def test_the_newest_phase_is_judged_by_everything() -> None:
     """No check is younger than the newest phase."""
     assert {one.id for one in catalogue()} == selection([], spec.NEWEST)
+
+
+@pytest.mark.parametrize("phase", spec.REACHED[:-1])
+def test_of_every_older_phase_something_is_newer(phase: str) -> None:
+    """PHASE-4 can be broken, and is judged, in each phase but the newest."""
+    assert spec.younger(phase)
+
+
+@pytest.mark.parametrize(
+    "message", ["Later", {"Later": {}}, {"Hangup": {"reason": "Normal", "later": 1}}], ids=str
+)
+def test_of_the_newest_phase_nothing_is_newer(message: codec.Message) -> None:
+    """Nobody of the newest phase can break PHASE-4: what it has not is refused by WIRE-10."""
+    assert frozenset() == spec.younger(spec.NEWEST)
+    assert [*validation.faults(message, spec.NEWEST, "emit")]
 
 
 def test_an_area_selects_its_ids() -> None:

@@ -57,7 +57,11 @@ def test_a_stale_entry_is_named(
 
 
 @pytest.mark.parametrize(
-    "text", ["[", "CALL-9 = 1", "[CALL-9]\nreason = 'x'", ENTRY.format("("), ENTRY.format("")]
+    "text",
+    [
+        *("[", "CALL-9 = 1", "[CALL-9]\nreason = 'x'", ENTRY.format("("), ENTRY.format("")),
+        *(f"{ENTRY.format('x')}flaky = 1\n", f"{ENTRY.format('x')}flakey = true\n"),
+    ],
 )
 def test_a_known_failures_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> None:
     """Bad TOML, a missing member and a bad expression are usage errors."""

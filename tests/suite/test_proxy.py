@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ from conformance import plan, record
 from conformance import replay as replaying
 from conformance.dialogue import Dialogue
 from conformance.plan import Faults
-from conformance.proxy import UNDERWAY, Address, Proxy, Way
+from conformance.proxy import UNDERWAY, Proxy, Way
 from conformance.record import Packet, Recorder
+from conformance.tap import Address
 from conformance.targets import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -220,14 +222,54 @@ def test_a_record_begins_with_what_opens_it() -> None:
 
 
 def test_a_record_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many packets the latest are kept."""
+    """Of too many packets the first and the latest are kept, and it is said how many."""
     monkeypatch.setattr(record, "PACKETS", 3)
+    monkeypatch.setattr(record, "FIRST", 2)
     recorder = Recorder()
     for data in MANY:
         recorder.witness(SEAT, RELAY, data)
-    recorder.write(tmp_path, Dialogue())
+    note = recorder.write(tmp_path, Dialogue())
     written = packets_of((tmp_path / "wire.pcapng").read_bytes())
-    assert MANY[-3:] == [packet[28:] for _, packet in written]
+    assert [*MANY[:2], *MANY[-3:]] == [packet[28:] for _, packet in written]
+    assert f"of {len(MANY)} packets the first 2 and the last 3 are kept" == note
+
+
+def test_the_bytes_of_a_record_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of large packets those are kept that have room, of secrets those that came first."""
+    monkeypatch.setattr(record, "WIRE", 250)
+    monkeypatch.setattr(record, "FIRST", 0)
+    monkeypatch.setattr(record, "SECRETS", 20)
+    recorder = Recorder()
+    for number in range(9):
+        recorder.witness(SEAT, RELAY, bytes([number]) * 100)
+        recorder.secrets.write(f"SECRET {number} 00\n")
+    note = recorder.write(tmp_path, Dialogue())
+    written = (tmp_path / "wire.pcapng").read_bytes()
+    assert [b"\7" * 100, b"\10" * 100] == [packet[28:] for _, packet in packets_of(written)]
+    assert b"SECRET 0 00\n" == dict(blocks(written))[10][8:].rstrip(b"\0")
+    assert "of 9 packets the first 0 and the last 2 are kept; 8 lines of secrets had no room" == note
+
+
+def test_the_qlogs_of_a_record_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a connection the latest events are kept, of connections the first, and a file with room for it."""
+    monkeypatch.setattr(record, "EVENTS", 2)
+    monkeypatch.setattr(record, "CONNECTIONS", 1)
+    recorder = Recorder()
+    for who in ("alice", "alice's media"):
+        log = recorder.log(who)
+        assert log is not None
+        for connection in (b"first", b"second"):
+            trace = log.start_trace(is_client=True, odcid=connection)
+            for number in range(5):
+                trace.log_event(category="test", event=str(number), data={})
+            log.end_trace(trace)
+    room = len(json.dumps(recorder.options("alice")["log"].to_dict()))
+    monkeypatch.setattr(record, "QLOG", room)
+    assert "no room for the qlog of alice's media" == recorder.write(tmp_path, Dialogue())
+    (trace_of_alice,) = json.loads((tmp_path / "alice.qlog").read_text(encoding="utf-8"))["traces"]
+    assert b"first".hex() == trace_of_alice["common_fields"]["ODCID"]
+    assert ["test:3", "test:4"] == [one["name"] for one in trace_of_alice["events"]]
+    assert ["alice.qlog"] == [one.name for one in tmp_path.glob("*.qlog")]
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def hostile() -> Run:
         dialogue.note("alice", "<-", {"Hangup": {"reason": HOSTILE, "n": [[[[[[[[[[[1]]]]]]]]]]]}})
     outcome = Outcome("CALL-9", "test_late", Verdict.FAIL, HOSTILE * 1000, 1.0, dialogue.steps())
     outcome = replace(outcome, expected=HOSTILE, received=HOSTILE, step=LIMIT - 1, plan=HOSTILE, text=HOSTILE)
+    outcome = replace(outcome, performed=3, failed=2, record="CALL-9", record_note=HOSTILE)
     return Run(
         f"exec:{HOSTILE}",
         "7",

@@ -14,8 +14,8 @@ from contextlib import closing
 from conformance.checking import client
 from conformance.client_ground import LARGE, PATIENCE, Party, written
 from conformance.client_stage import ClientStage
-from conformance.host import Address
 from conformance.puppet import Heard, Puppet
+from conformance.tap import Address
 from conformance.verdicts import Deviation, Unsupported, Untestable
 
 LOOPBACK, LOOPBACK_SIX = "127.0.0.1", "::1"

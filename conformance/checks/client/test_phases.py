@@ -97,7 +97,10 @@ async def test_nothing_younger_is_sent(stage: ClientStage) -> None:
     """
     younger = spec.younger(stage.phase)
     if not younger:
-        message = f"nothing is younger than phase {stage.phase}"
+        message = (
+            f"nothing newer than phase {stage.phase} exists that its client could send; "
+            f"--phase {spec.REACHED[spec.REACHED.index(stage.phase) - 1]}, or an older one, judges this"
+        )
         raise Unsupported(message)
     await understanding.conversation(stage)
     faults = dict.fromkeys(fault for one in stage.puppets for fault in _too_young(one, younger))
