@@ -36,7 +36,7 @@ def repeatable(check: Check) -> bool:
 
     One that stops the relay cannot; those of plans have confirmed by themselves what they say.
     """
-    return check.variant != "stopped" and (check.id == TABLE or check.id not in SWEEPING)
+    return check.variant not in {"stopped", "draining"} and (check.id == TABLE or check.id not in SWEEPING)
 
 
 def conclude(check: Check, attempts: Sequence[Attempt], archive: Archive) -> Outcome:
