@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from conformance.archive import Archive
-from conformance.checking import SWEEPING, TABLE, Check
+from conformance.checking import PAIR, SWEEPING, TABLE, Check
 from conformance.dialogue import Dialogue
 from conformance.record import Recorder
 from conformance.verdicts import RED, Outcome, Verdict
@@ -36,7 +36,9 @@ def repeatable(check: Check) -> bool:
 
     One that stops the relay cannot; those of plans have confirmed by themselves what they say.
     """
-    return check.variant not in {"stopped", "draining"} and (check.id == TABLE or check.id not in SWEEPING)
+    return check.variant not in {"stopped", "draining"} and (
+        check.id in {TABLE, PAIR} or check.id not in SWEEPING
+    )
 
 
 def conclude(check: Check, attempts: Sequence[Attempt], archive: Archive) -> Outcome:

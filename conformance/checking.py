@@ -23,11 +23,20 @@ Function = Callable[[Any], Awaitable[None]]
 RELAY, CLIENT = "relay", "client"
 TABLE = "CALL-TABLE"
 """The pseudo-id of the whole table of spec/call.md, judged at once."""
-SWEEPING = {TABLE: "0", "CALL-PLANS": "0", "WIRE-PLANS": "0", "CAND-PLANS": "3", "PRIV-PLANS": "3"}
+PAIR = "FED-PAIR"
+"""The pseudo-id of calls between two relays under test, which need nearly every rule of links."""
+SWEEPING = {
+    TABLE: "0",
+    "CALL-PLANS": "0",
+    "WIRE-PLANS": "0",
+    "CAND-PLANS": "3",
+    "PRIV-PLANS": "3",
+    PAIR: "4",
+}
 """The pseudo-ids of checks that judge many rules at once, and the phases since which there are such rules.
 
-Those of PLANS judge what many drawn dialogues show. No mutant is asked these checks: they say the rules once
-more, and would be everybody's collateral.
+Those of PLANS judge what many drawn dialogues show, that of PAIR what two relays do together. No mutant is
+asked these checks: they say the rules once more, and would be everybody's collateral.
 """
 
 

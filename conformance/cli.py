@@ -108,6 +108,8 @@ def run(
     timers: Annotated[str, typer.Option(help="of a running relay: register=10,ring=60,…")] = "",
     advertise: Annotated[str, typer.Option(help="the address a running relay names to clients")] = "",
     examples: Annotated[int, typer.Option(min=1, max=100_000, help="dialogues that are drawn")] = 250,
+    *,
+    linked: Annotated[bool, typer.Option("--linked", help="a running relay trusts the neighbours")] = False,
 ) -> None:
     """Judge a target."""
     from conformance import runner  # noqa: PLC0415 - what `list` does not need is not loaded
@@ -124,6 +126,7 @@ def run(
         advertise=advertise,
         role=role,
         examples=examples,
+        linked=linked,
     )
     done = runner.perform(order)
     show(done)
@@ -294,6 +297,14 @@ def mutants(
         why = f"also failed {' '.join(one.unlisted)}" if one.unlisted else f"{one.verdict}: {one.message}"
         typer.echo(f"{one.mutant.id} is not killed alone: {why}", err=True)
     raise typer.Exit(int(Exit.FAILED if survivors or not done else Exit.PASSED))
+
+
+@app.command()
+def neighbours() -> None:
+    """Print the file that lets a relay trust the relays of the suite, which are the same in every run."""
+    from conformance import neighbour  # noqa: PLC0415 - what `list` does not need is not loaded
+
+    typer.echo(neighbour.tables(neighbour.trusted()), nl=False)
 
 
 class Puppets(StrEnum):

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from conformance.checking import RELAY, SWEEPING, Check, catalogue
 from conformance.judge import Judge
 from conformance.process import Launch
-from conformance.targets import PLACEHOLDER, Target
+from conformance.targets import LINKS, PLACEHOLDER, Target
 from conformance.trace import Mutant
 from conformance.verdicts import UsageError, Verdict
 
@@ -79,7 +79,7 @@ def measure(name: str, functions: int, launch: Launch) -> frozenset[int] | None:
         marks = Path(folder) / "marks"
         marks.write_bytes(bytes(functions))
         command = shlex.join([*MUTANTS, "--footprint", str(marks)])
-        with Target(f"exec:{command} {PLACEHOLDER}", launch=launch) as target:
+        with Target(f"exec:{command} {PLACEHOLDER} {LINKS}", launch=launch, ahead=False) as target:
             judge = Judge(target)
             try:
                 verdicts = [judge.run(check).verdict]

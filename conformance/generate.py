@@ -26,6 +26,8 @@ _LONGEST_TEXT = 20
 _MOST_ITEMS = 3
 _LARGEST_NUMBER = 1e9
 _FULL_WIDTH = 255
+_CARRIED = ("DirectCallOffer", "CallRinging", "DirectCallAnswer", "CallSetup", "Hangup", "MediaPathReport")
+"""What an envelope carries between relays (spec/federation.md)."""
 _KEYWORDS = frozenset(
     {
         "$ref",
@@ -37,6 +39,8 @@ _KEYWORDS = frozenset(
         "const",
         "properties",
         "required",
+        "minProperties",
+        "maxProperties",
         "additionalProperties",
         "items",
         "minItems",
@@ -144,7 +148,23 @@ def _values(schema: Schema, types: dict[str, Schema], *, full: bool) -> st.Searc
     return makers[schema["type"]]()
 
 
+def _carried(schema: Schema, types: dict[str, Schema], *, full: bool) -> st.SearchStrategy[Any]:
+    """Return whole messages of the phase, as they stand inside an envelope: objects of one member."""
+    if (1, 1) != (schema.get("minProperties"), schema.get("maxProperties")):
+        sentence = "the walker does not know what is in an object without properties"
+        raise ValueError(sentence)
+    return st.one_of(
+        [
+            st.fixed_dictionaries({name: _values(types[name], types, full=full)})
+            for name in _CARRIED
+            if name in types
+        ]
+    )
+
+
 def _objects(schema: Schema, types: dict[str, Schema], *, full: bool) -> st.SearchStrategy[Any]:
+    if "properties" not in schema:
+        return _carried(schema, types, full=full)
     members = {name: _values(value, types, full=full) for name, value in schema["properties"].items()}
     always = members if full else {name: members[name] for name in schema["required"]}
     sometimes = {name: value for name, value in members.items() if name not in always}
@@ -211,6 +231,11 @@ def _spoilt(schema: Schema, *, nullable: bool) -> Iterator[tuple[str, st.SearchS
         yield "too short", st.binary(max_size=schema["minItems"] - 1).map(list)
         longer = schema["maxItems"] + 1
         yield "too long", st.binary(min_size=longer, max_size=longer + _MOST_ITEMS).map(list)
+    if "minProperties" in schema:
+        yield "too few members", _filled(0, schema["minProperties"] - 1)
+    if "maxProperties" in schema:
+        longer = schema["maxProperties"] + 1
+        yield "too many members", _filled(longer, longer + _MOST_ITEMS)
     if "minimum" in schema:
         yield "too small", st.integers(max_value=schema["minimum"] - 1)
     if "maximum" in schema:
@@ -220,6 +245,11 @@ def _spoilt(schema: Schema, *, nullable: bool) -> Iterator[tuple[str, st.SearchS
     if "pattern" in schema:
         texts = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n"))
         yield "ill-formed", texts.filter(lambda text: re.search(schema["pattern"], text) is None)
+
+
+def _filled(least: int, most: int) -> st.SearchStrategy[Any]:
+    """Return objects of `least` to `most` members with anything in them."""
+    return st.dictionaries(st.text(max_size=_LONGEST_TEXT), json_values(), min_size=least, max_size=most)
 
 
 def _put(whole: Any, path: Path, value: Any) -> Any:  # noqa: ANN401  any JSON value

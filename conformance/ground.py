@@ -29,6 +29,8 @@ class Memory:
     """What a run has learnt about its target and no check has to find out again."""
 
     answers_pings: bool | None = None
+    answers_links: bool | None = None
+    pair: tuple[Relay, Relay] | None = None
     once: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
 
@@ -60,10 +62,11 @@ class Ground(Watch):
         who: Identity | None = None,
         relay: Relay | None = None,
         handshake: bool = True,
+        puppet: Puppet | None = None,
         **options: Any,  # noqa: ANN401 - handed to link.dial
     ) -> Puppet:
-        """Connect a puppet; raises Untestable when the handshake does not complete."""
-        puppet = Puppet(name, who or self.person(name), self.dialogue, self._pulse, self.phase)
+        """Connect a puppet, or this one; raises Untestable when the handshake does not complete."""
+        puppet = puppet or Puppet(name, who or self.person(name), self.dialogue, self._pulse, self.phase)
         self.puppets.append(puppet)
         address = (relay or self.relay).address
         if self.recorder is not None:
@@ -105,18 +108,22 @@ class Ground(Watch):
         if self.memory.answers_pings is False:
             message = "REG-20: the relay answers no Ping, so nothing tells when it has handled a message"
             raise Blocked(message)
-        number = next(self._fences)
-        puppet.send(identity.ping(number))
-        known = puppet.strange
-        passed = await self.until(
-            lambda: bool(puppet.closed) or number in puppet.answered or puppet.strange > known, PATIENCE
-        )
+        passed = await self.answered(puppet)
         if passed and not puppet.closed:
             self.memory.answers_pings = True
         elif self.memory.answers_pings is None and not puppet.closed:
             self.memory.answers_pings = False
             return await self.fence(puppet)
         return passed and not puppet.closed
+
+    async def answered(self, puppet: Puppet) -> bool:
+        """Send a Ping; tell whether a Pong or a close came of it."""
+        number = next(self._fences)
+        puppet.send(identity.ping(number))
+        known = puppet.strange
+        return await self.until(
+            lambda: bool(puppet.closed) or number in puppet.answered or puppet.strange > known, PATIENCE
+        )
 
     async def settle(self, *puppets: Puppet, rounds: int = 2) -> None:
         """Wait until all that was said has been handled, and all that came of it has arrived.

@@ -2,8 +2,8 @@
 
 The puppet has to misbehave on purpose, which aioquic's public surface does not allow. The hooks into it
 are all in this file: granting no further streams, reading a close when it arrives and not three
-time-outs later, noticing ack-eliciting packets, offering few groups for the key exchange, and going on
-from another port.
+time-outs later, noticing ack-eliciting packets, offering few groups for the key exchange, seeing the
+certificate of the other side, and going on from another port.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aioquic.quic.events import QuicEvent
 from aioquic.quic.logger import QuicLogger
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from conformance.tap import Witness, plain, tapped
 
@@ -83,6 +84,12 @@ class Connection(QuicConnection):
     def idle_limit(self) -> float:
         """The max idle timeout that the other side announced, in seconds; 0 when it announced none."""
         return self._remote_max_idle_timeout or 0.0
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """The certificate that the other side has shown, in DER; nothing when it showed none."""
+        shown = self.tls._peer_certificate  # noqa: SLF001
+        return b"" if shown is None else shown.public_bytes(Encoding.DER)
 
     def grant(self, streams: int) -> None:
         """Grant `streams` further streams at last, and from then on as many as are used."""

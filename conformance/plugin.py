@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--slow", type=float, default=1.0, help="scales every patience")
     group.addoption("--examples", type=int, default=EXAMPLES, help="dialogues that are drawn")
     group.addoption("--phase", default=spec.NEWEST, help="the phase to judge")
+    group.addoption("--linked", action="store_true", help="a running relay trusts the neighbours")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(message)
     try:
         plans = Exploring(config.getoption("--examples"), config.getoption("--seed"))
-        made: Target | ClientTarget = Target(target, slow=slow, phase=phase, plans=plans)
+        made: Target | ClientTarget = Target(
+            target, slow=slow, phase=phase, plans=plans, linked=config.getoption("--linked")
+        )
         if config.getoption("--role") == CLIENT:
             made = ClientTarget(target, slow=slow, phase=phase)
         config.stash[JUDGE] = Judge(made, seed=config.getoption("--seed"), slow=slow)

@@ -46,6 +46,7 @@ class Order:
     advertise: str = ""
     role: str = RELAY
     examples: int = EXAMPLES
+    linked: bool = False
 
 
 class _Follower:
@@ -104,6 +105,7 @@ def _target(order: Order) -> Target | ClientTarget:
         advertise=order.advertise,
         phase=order.phase,
         plans=Exploring(order.examples, order.seed, order.out),
+        linked=order.linked,
     )
 
 
@@ -146,6 +148,7 @@ def _command(order: Order) -> list[str]:
     timers = ",".join(f"{name}={seconds:g}" for name, seconds in order.timers.items())
     command += ["--timers", timers] if timers else []
     command += ["--examples", str(order.examples)] if order.examples != EXAMPLES else []
+    command += ["--linked"] if order.linked else []
     return [*command, "--advertise", order.advertise] if order.advertise else command
 
 

@@ -1,7 +1,8 @@
 """Targets: the relay under test, running already or started by the suite.
 
     udp:HOST:PORT      a relay that somebody runs
-    exec:COMMAND       a command that prints the ready line; `{options}` in it stands for the suite's options
+    exec:COMMAND       a command that prints the ready line; `{options}` in it stands for the suite's options,
+                       `{links}` for a file that names the relays to link with, where there are any
     ref:               the reference
     mutant:ID          the reference with the rule ID broken
 
@@ -11,23 +12,36 @@ the target; whose fault it is that nothing can be judged is said in one sentence
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import itertools
 import shlex
+import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from conformance import spec
+from conformance import neighbour, spec
+from conformance.neighbour import Peer
 from conformance.process import Launch, Process, cold
 from conformance.service import Service
 from conformance.verdicts import Exit, TargetFaultError, Unsupported, UsageError
 
-TIMERS = {"register": 10.0, "ring": 60.0, "media": 10.0, "stream": 10.0, "keep_alive": 5.0, "drain": 0.0}
+TIMERS = {
+    "register": 10.0,
+    "ring": 60.0,
+    "media": 10.0,
+    "stream": 10.0,
+    "keep_alive": 5.0,
+    "drain": 0.0,
+    "hello": 5.0,
+    "search": 5.0,
+}
 """Seconds that the specification names (spec/errors.md, Limits)."""
 LIMITS = {
     "connections": 10_000,
@@ -55,6 +69,7 @@ OPTIONS = {
     "signed": _SIGNED,
     "brief": _BRIEF,
     "older": (*_SIGNED[:-1], _FEW),
+    "linked": _SIGNED,
     "draining": (*_SIGNED, "--drain", "6"),
     "authenticated": (*_SIGNED[:-1], _FEW, "--auth-url", SERVICE),
 }
@@ -66,6 +81,7 @@ VARIANTS = {
     "older": "older",
     "few": "older",
     "stopped": "signed",
+    "linked": "linked",
     "draining": "draining",
     "authenticated": "authenticated",
 }
@@ -75,6 +91,10 @@ EXTRAS = {"draining": "--drain", "authenticated": "--auth-url"}
 OLDEST = "0"
 """The phase of the process `older`; where a message is younger than the phase judged, none is started."""
 PLACEHOLDER = "{options}"
+LINKS = "{links}"
+LINKED = "linked"
+"""The variant that trusts the neighbours, which are the same in every run."""
+SINCE_LINKS = "4"
 _TIMER_OPTIONS = {
     "register": "--register-timeout",
     "ring": "--ring-timeout",
@@ -111,6 +131,12 @@ class Relay:
     process: Process | None = None
     ready: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def peers(self) -> frozenset[str]:
+        """The plain fingerprints of the relays that it says it links with."""
+        said = self.ready.get("peers")
+        return frozenset(neighbour.plain(str(one)) for one in said) if isinstance(said, list) else frozenset()
+
 
 class Target:
     """Relays under test, by variant."""
@@ -125,18 +151,25 @@ class Target:
         phase: str = spec.NEWEST,
         launch: Launch = cold,
         plans: Exploring = Exploring(),
+        linked: bool = False,
+        ahead: bool = True,
     ) -> None:
         """Parse a target; raises UsageError for one that is none.
 
-        `timers` and `advertise` tell of a relay that cannot tell itself; `launch` starts what is started.
+        `timers`, `advertise` and `linked` tell of a relay that cannot tell itself; `launch` starts what is
+        started. With `ahead` what takes long may be begun before it is asked for.
         """
         self.text = text
+        self.ahead = ahead
         self.plans = plans
         self._launcher = launch
         self._slow = slow
         self._timers = TIMERS | dict(timers or {})
         self._advertise = advertise
-        self._phase = phase
+        self.phase = phase
+        self._linked = linked
+        self._others = itertools.count(1)
+        self._options = dict(OPTIONS)
         self._running: dict[str, Process] = {}
         self._relays: dict[str, Relay] = {}
         self._lacking: dict[str, str] = {}
@@ -154,9 +187,9 @@ class Target:
         elif kind == "exec" and rest.strip():
             self._command = split(rest)
         elif text == "ref:":
-            self._command = [sys.executable, "-m", "reference.relay", PLACEHOLDER]
+            self._command = [sys.executable, "-m", "reference.relay", PLACEHOLDER, LINKS]
         elif kind == "mutant" and rest:
-            self._command = [sys.executable, "-m", "tests.mutants", rest, PLACEHOLDER]
+            self._command = [sys.executable, "-m", "tests.mutants", rest, PLACEHOLDER, LINKS]
         else:
             message = f"{text!r} is no target: say udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID"
             raise UsageError(message)
@@ -166,6 +199,11 @@ class Target:
         """Whether the suite can choose the relay's options."""
         return self._command is not None and PLACEHOLDER in self._command
 
+    @property
+    def linkable(self) -> bool:
+        """Whether the suite can name the relays that the relay under test links with."""
+        return self._command is not None and LINKS in self._command
+
     def start(self, *variants: str) -> None:
         """Start the relays of these variants, all at once, without waiting for them."""
         if self._command is None:
@@ -174,10 +212,16 @@ class Target:
             if name not in self._running and (self.configurable or name not in {"older", *EXTRAS}):
                 self._running[name] = self._launch(name)
 
+    def started(self, name: str) -> bool:
+        """Tell whether the process of this name has been started."""
+        return name in self._running
+
     def _process_of(self, variant: str) -> str:
         """Return the process that serves a variant; a relay without options has one configuration."""
         if variant == "older" or (variant == "few" and self.configurable):
-            return "signed" if any(not member for _, member in spec.younger(self._phase)) else "older"
+            return "signed" if any(not member for _, member in spec.younger(self.phase)) else "older"
+        if variant == LINKED and not self.linkable:
+            return "signed"
         return VARIANTS[variant] if self.configurable or variant in EXTRAS else "signed"
 
     def relay(self, variant: str) -> Relay:
@@ -201,7 +245,8 @@ class Target:
             message = "a relay that the suite did not start cannot be stopped by it"
             raise Unsupported(message)
         advertise = self._advertise or written(self._address)
-        return Relay(self._address, "", advertise, self._timers, LIMITS, self._phase)
+        peers = {"peers": [peer.fingerprint for peer in neighbour.trusted()]} if self._linked else {}
+        return Relay(self._address, "", advertise, self._timers, LIMITS, self.phase, ready=peers)
 
     def _serves(self, variant: str, relay: Relay) -> None:
         """Raise Unsupported for a relay that says that it is not what a variant asks for."""
@@ -213,12 +258,14 @@ class Target:
                 f'this needs a relay whose policy is open: {how} its ready line say "registration":"open"'
             )
             raise Unsupported(message)
-        if variant == "older" and relay.phase != self._phase and relay.ready.get("phase") != relay.phase:
+        if variant == "older" and relay.phase != self.phase and relay.ready.get("phase") != relay.phase:
             message = (
                 f"this needs a relay that is of phase {relay.phase} when --phase says so: "
                 f'let the ready line of yours say "phase":"{relay.phase}" then'
             )
             raise Unsupported(message)
+        if variant == LINKED:
+            self._linkable(relay)
 
     def _extra(self, variant: str) -> Relay:
         """Return the relay of a variant that it need not have; raises Unsupported when it has not."""
@@ -237,6 +284,36 @@ class Target:
                 self._lacking[variant] = str(error)
             process.stop()
         raise Unsupported(f"this needs a relay that takes {option}: {self._lacking[variant]}")
+
+    def _linkable(self, relay: Relay) -> None:
+        """Raise Unsupported for a relay that does not trust the neighbours."""
+        if all(neighbour.plain(peer.fingerprint) in relay.peers for peer in neighbour.trusted()):
+            return
+        names = ", ".join(peer.fingerprint for peer in neighbour.trusted())
+        how = f'let its ready line say "peers":[…] and, if it is to be started so, the command have {LINKS}'
+        if self._address is not None:
+            how = "say --linked when it does"
+        message = f"no link can be opened: let the relay trust {names}, and {how}"
+        raise Unsupported(message)
+
+    async def another(
+        self, peers: Sequence[Peer], *, like: Relay | None = None, advertise: str = ADVERTISED
+    ) -> Relay:
+        """Start one more relay, which links with these; `like` is the one whose identity it has.
+
+        Returns when it is ready; raises Unsupported where the suite cannot configure the relay so.
+        """
+        if not (self.configurable and self.linkable):
+            message = f"this needs a relay that the suite configures: give the command {PLACEHOLDER} {LINKS}"
+            raise Unsupported(message)
+        name = f"{LINKED}-{next(self._others)}"
+        self._options[name] = tuple(advertise if one == ADVERTISED else one for one in OPTIONS[LINKED])
+        if like is not None:
+            origin = next(one for one, process in self._running.items() if process is like.process)
+            shutil.copy(self._file(origin, "identity"), self._file(name, "identity"))
+        process = self._running[name] = self._launch(name, peers)
+        await asyncio.to_thread(process.ready)
+        return self._ready(name)
 
     def died(self) -> str:
         """Return a sentence about a relay that ended by itself, or nothing.
@@ -269,42 +346,48 @@ class Target:
         """Stop everything that was started."""
         self.close()
 
-    def _launch(self, name: str) -> Process:
+    def _file(self, name: str, kind: str) -> Path:
+        """Return where a process has its file of a kind."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
-        folder = Path(self._folder.name)
-        identity = folder / f"{name}.identity"
-        options = ["--listen", "127.0.0.1:0", "--identity", str(identity), "--log-level", "error"]
-        options += [*OPTIONS[name], "--phase", self._phase_of(name)]
+        return Path(self._folder.name) / f"{name}.{kind}"
+
+    def _launch(self, name: str, peers: Sequence[Peer] = ()) -> Process:
+        options = ["--listen", "127.0.0.1:0", "--identity", str(self._file(name, "identity"))]
+        options += ["--log-level", "error", *self._options[name], "--phase", self._phase_of(name)]
         if SERVICE in options:
             self._service = self._service or Service()
             options[options.index(SERVICE)] = self._service.url
-        command: list[str] = []
-        for word in self._command or ():
-            command += options if word == PLACEHOLDER else [word]
-        return Process(command, folder / f"{name}.log", 15.0 * self._slow, self._launcher)
+        if name == LINKED or not self.configurable:
+            peers = neighbour.trusted() if spec.exists(SINCE_LINKS, self.phase) else ()
+        links = ["--config", str(self._file(name, "toml"))] if peers else []
+        if peers:
+            self._file(name, "toml").write_text(neighbour.tables(peers), encoding="utf-8")
+        stands = {PLACEHOLDER: options, LINKS: links}
+        command = [part for word in self._command or () for part in stands.get(word, [word])]
+        return Process(command, self._file(name, "log"), 15.0 * self._slow, self._launcher)
 
     def _fits(self, ready: Mapping[str, Any]) -> None:
         """Raise TargetFaultError for a relay that says that it is of another phase than is judged."""
-        phase = str(ready.get("phase", self._phase))
-        if phase == self._phase:
+        phase = str(ready.get("phase", self.phase))
+        if phase == self.phase:
             return
         known = phase in spec.REACHED
         otherwise = f"let it take --phase with {PLACEHOLDER}"
         if self.configurable:
-            otherwise = f"let it obey the --phase {self._phase} that it was started with"
+            otherwise = f"let it obey the --phase {self.phase} that it was started with"
         message = (
             f"the relay says that it is of phase {phase if known else repr(phase[:20])}, and phase "
-            f"{self._phase} is judged: {f'say --phase {phase}, or ' if known else ''}{otherwise}"
+            f"{self.phase} is judged: {f'say --phase {phase}, or ' if known else ''}{otherwise}"
         )
         raise TargetFaultError(message, Exit.NOT_JUDGED)
 
     def _phase_of(self, name: str) -> str:
-        return OLDEST if name == "older" else self._phase
+        return OLDEST if name == "older" else self.phase
 
     def _ready(self, name: str) -> Relay:
         """Return the relay as its ready line tells it; what that leaves out is as it was told to be."""
-        options = told(name) if self.configurable else {}
+        options = told(self._options[name]) if self.configurable else {}
         process = self._running[name]
         ready = {**options, **process.ready()}
         try:
@@ -331,9 +414,8 @@ def confirms(variant: str, ready: Mapping[str, Any]) -> bool:
     return isinstance(timers, dict) and timers.get("drain", 0) != 0
 
 
-def told(name: str) -> dict[str, Any]:
+def told(words: Sequence[str]) -> dict[str, Any]:
     """Return what the options of a process mean, in the words of the ready line."""
-    words = OPTIONS[name]
     given = dict(zip(words[::2], words[1::2], strict=True))
     timers = {word: float(given[option]) for word, option in _TIMER_OPTIONS.items() if option in given}
     ready: dict[str, Any] = {"registration": given["--registration"], "timers": timers}

@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from conformance.adapter import Adapter
+from conformance.border import Border
 from conformance.checking import Check
 from conformance.client_stage import ClientStage
 from conformance.clients import ClientTarget
 from conformance.ground import Memory
 from conformance.stage import Stage
-from conformance.targets import Target
+from conformance.targets import LINKED, Relay, Target
 from conformance.verdicts import Blocked, Exit, TargetFaultError
 
 LONGEST = 60.0
@@ -68,8 +69,16 @@ class RelayTheatre:
     async def stage(self, check: Check, seed: str) -> Stage:
         """Set the stage around the relay of the check's variant."""
         relay = self.target.relay(check.variant)
+        if self.target.started(LINKED):
+            self._border("scenes", relay).begin()
+        if check.variant == LINKED:
+            return self._border(seed, relay)
         memory = self._memories.setdefault(check.variant, Memory())
         return Stage(self.target, relay, seed, slow=self._slow, memory=memory, phase=relay.phase)
+
+    def _border(self, seed: str, relay: Relay) -> Border:
+        memory = self._memories.setdefault(LINKED, Memory())
+        return Border(self.target, relay, seed, slow=self._slow, memory=memory, phase=self.target.phase)
 
     def limit(self, stage: Stage) -> float:
         """Return the seconds that a check may take; some perform the plans of the run."""

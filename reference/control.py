@@ -18,9 +18,8 @@ from reference.core import strict_json
 from reference.core.addresses import format_address, parse_address, undialable
 from reference.core.errors import Malformed
 from reference.core.line import Answer, Way
-from reference.core.messages import Json
 from reference.core.registration import Identity
-from reference.core.strict_json import shown
+from reference.core.strict_json import Json, shown
 from reference.tokens import LONGEST
 
 VERSION = 1

@@ -126,9 +126,9 @@ class Endpoint:
         found = self._sessions.get(session)
         if found is None:
             return
-        if len(found.unsent) >= self.limits.unsent:
+        if found.full(self.limits.unsent):
             self._service(found)  # what still waits for the handler's call to end
-        if len(found.unsent) >= self.limits.unsent:
+        if found.full(self.limits.unsent):
             self._notices.add(found, self._handler.slow, session)
         else:
             found.write(data, receipt)
@@ -313,6 +313,7 @@ class Endpoint:
             session.number = next(self._numbers)
             self._sessions[session.number] = session
         session.live = True
+        connection.keep_datagrams(self.limits.datagrams * session.share)
         session.ping_at = now + self.limits.keep_alive
         session.open_streams(now)
         told = session.number, session.sni, session.relocate()

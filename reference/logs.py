@@ -8,6 +8,11 @@ from enum import StrEnum
 
 import structlog
 
+from reference.core.effects import Log
+
+LOUD = frozenset({"link.unproven", "link.refused"})
+"""What an operator should see: a relay that proves nothing, and one that is not let in."""
+
 
 class LogFormat(StrEnum):
     """How an event is written."""
@@ -23,6 +28,14 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+def write(logger: structlog.stdlib.BoundLogger, event: Log) -> None:
+    """Write an event of a machine; what only a debugger may see comes once more with the rest of it."""
+    say = logger.warning if event.event in LOUD else logger.info
+    say(event.event, **event.members)
+    if event.private:
+        logger.debug(event.event, **event.members, **event.private)
 
 
 def configure(level: LogLevel, form: LogFormat) -> structlog.stdlib.BoundLogger:

@@ -14,8 +14,9 @@ import typer
 
 from reference import logs
 from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
+from reference.core import sessions as core
 from reference.core.addresses import format_address, undialable
-from reference.core.phases import NEWEST
+from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Policy
 from reference.core.sessions import Limits
 from reference.endpoint import EndpointLimits
@@ -94,6 +95,9 @@ class Options:
         self.endpoint_limits()
         self._service()
         linked = {peer.fingerprint for peer in self.peers}
+        if self.links() and phase_of(self.phase) < Phase.FEDERATION:
+            why = f"--phase {self.phase}: a relay of this phase has no links, and there are peers or trusted"
+            raise OptionError(why, "phase")
         for each in self.trusted:
             if each.fingerprint in linked:
                 raise OptionError(f"trusted: {each.fingerprint} is that of a peer already", "trusted")
@@ -125,6 +129,11 @@ class Options:
             bad_messages=self.max_bad_messages,
             drain=self.drain,
         )
+
+    def links(self) -> tuple[core.Peer, ...]:
+        """Return the relays to link with: those to dial and those that may."""
+        dialled = (core.Peer(one.fingerprint, one.label, one.address) for one in self.peers)
+        return (*dialled, *(core.Peer(one.fingerprint, one.label) for one in self.trusted))
 
     def endpoint_limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; raises OptionError when idle clients would be lost."""

@@ -24,6 +24,7 @@ def ready(
         "registration": str(setting.policy),
         "auth": setting.authenticate,
         "advertise": setting.relay_addr,
+        "peers": [peer.fingerprint for peer in setting.peers],
         "timers": {
             "register": own.register_timeout,
             "ring": own.ring_timeout,
@@ -31,6 +32,8 @@ def ready(
             "stream": limits.stream_timeout,
             "keep_alive": limits.keep_alive,
             "drain": own.drain,
+            "hello": own.hello_timeout,
+            "search": own.search_timeout,
         },
         "limits": {
             "connections": limits.connections,

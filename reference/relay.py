@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -31,7 +30,7 @@ from reference.commandline import (
 from reference.configuration import CommandLine, as_toml, blaming, settle
 from reference.core.addresses import format_address
 from reference.core.registration import Identity
-from reference.core.sessions import Setting
+from reference.core.sessions import Setting, Trust
 from reference.endpoint import Credentials
 from reference.health import Door, Health, Pulse
 from reference.options import Options
@@ -51,9 +50,19 @@ def _serve(line: CommandLine, options: Options) -> None:
     if who is None:
         print(as_toml(options))  # noqa: T201 - what was asked for
         return
-    setting = Setting(who, options.reachable(), options.registration, options.limits(), build())
-    setting = replace(setting, authenticate=bool(options.auth_url))
+    setting = Setting(
+        who,
+        options.reachable(),
+        options.registration,
+        options.limits(),
+        build(),
+        authenticate=bool(options.auth_url),
+        peers=options.links(),
+        trust=Trust(options.federation),
+    )
     logger = logs.configure(options.log_level, options.log_format)
+    if setting.trust is Trust.OPEN:
+        logger.warning("federation.open", why="relays are let in that prove nothing of themselves")
     switch = Switch(setting, phase_of(options.phase), logger)
     asyncio.run(_run(Reload(line, options, switch)))
 
@@ -74,8 +83,12 @@ async def _run(reload: Reload) -> None:
     stop = asyncio.Event()
     on_signals(stop)
     switch, options = reload.switch, reload.options
+    on_reload(lambda: switch.logger.info("reload.ignored", why="the relay is not ready yet"))
     listen, limits = address("--listen", options.listen), options.endpoint_limits()
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
+    if credentials.fingerprint in {peer.fingerprint for peer in switch.setting.peers}:
+        why = f"{credentials.fingerprint} is this relay's own fingerprint"
+        raise OptionError(why, "peers", "trusted")
     async with AsyncExitStack() as behind:
         health, served = _watched(switch, options.metrics, behind)
         _authenticated(switch, options, behind)

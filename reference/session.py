@@ -18,6 +18,8 @@ from reference.handler import EndpointLimits
 from reference.quic.connection import Connection
 
 _LENGTH_BYTES = 4  # in front of every frame
+_LINK = "_federation"
+_LINK_SHARE = 16  # as much as for so many clients may wait for another relay: many speak through it
 _PEER_STREAMS = 256  # that wait; the stack grants 128 (TRANS-16), and more only after ended ones
 
 
@@ -66,6 +68,15 @@ class Session:
     def moved(self) -> bool:
         """Tell whether the peer is seen under another address than the handler knows."""
         return self.live and self.connection.get_peer_address() != self.remote
+
+    @property
+    def share(self) -> int:
+        """How many times what may wait for a client may wait here."""
+        return _LINK_SHARE if self.sni == _LINK else 1
+
+    def full(self, unsent: int) -> bool:
+        """Tell whether all the frames wait that may; `unsent` is how many may wait for a client."""
+        return len(self.unsent) >= unsent * self.share
 
     def write(self, data: bytes, receipt: object | None) -> None:
         """Put one frame on a stream of its own (TRANS-9); it is unsent until `progress` finds it sent."""

@@ -12,13 +12,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from reference.core import wire
-from reference.core.addresses import format_address
-from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram, Stop, Validate
-from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode
+from reference.core.addresses import format_address, parse_address
+from reference.core.effects import Close, Count, Dial, Effect, Log, Send, SendDatagram, Stop, Validate
+from reference.core.errors import REASONS, BadFrame, BadMessage, CloseCode, Misuse
 from reference.core.relay import RelayCore
 from reference.endpoint import DatagramFate, Endpoint, EndpointLimits
-from reference.memory import give_back
+from reference.logs import write
+from reference.memory import Crowd
 from reference.metrics import Metrics
 from reference.ready import ready
 
@@ -31,13 +34,6 @@ if TYPE_CHECKING:
     from reference.core.phases import Phase
     from reference.core.sessions import Setting
     from reference.endpoint import Credentials
-
-
-CLOSING = 3.0
-"""Seconds after which closed connections have left the endpoint too."""
-_HANDED_ON = frozenset({DatagramFate.QUEUED, DatagramFate.DROPPED_OLDEST})
-CROWD = 100
-"""Sessions at once after which memory is given back when three of four have gone."""
 
 
 class Switch:
@@ -55,17 +51,23 @@ class Switch:
         self.logger = logger
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
-        self._crowd = 0
+        self._crowd = Crowd()
         self._drained: Callable[[], None] = lambda: None
         self.validate: Callable[[int, str], None] = lambda *_: None
 
     async def open(self, host: str, port: int, credentials: Credentials, limits: EndpointLimits) -> None:
         """Bind the socket; raises OSError when the address cannot be had."""
         self.endpoint = await Endpoint.open(host, port, self, credentials, limits)
-        if not self.setting.relay_addr:  # clients reach us where we listen
-            self.setting = replace(self.setting, relay_addr=format_address(*self.endpoint.address))
+        self.setting = replace(
+            self.setting,
+            relay_addr=self.setting.relay_addr or format_address(*self.endpoint.address),
+            phase=self.phase,
+            certificate=credentials.certificate.public_bytes(Encoding.DER),
+            epoch=time.time() - time.monotonic(),
+        )
         self.core = RelayCore(self.setting, lambda: secrets.token_bytes(32))
-        self.metrics.watch(self.core, self.endpoint.stats, str(self.phase))
+        self.metrics.watch(self.core, self.endpoint.stats, str(self.phase), links=self.core.links.states)
+        self._arm()  # there may be relays to dial
 
     def ready(self, fingerprint: str, limits: EndpointLimits) -> dict[str, object]:
         """Return what the ready line says: where and who we are, and the limits a suite need not guess."""
@@ -95,8 +97,7 @@ class Switch:
 
     def connected(self, session: int, sni: str | None, address: str, fingerprint: str | None) -> None:
         """Take in a connection."""
-        del fingerprint  # a client shows no certificate
-        self._perform(self.core.connected(session, sni, address, time.monotonic()))
+        self._perform(self.core.connected(session, sni, address, time.monotonic(), fingerprint))
         self.logger.debug("connected", **self.core.about(session), sni=sni, address=address)
 
     def moved(self, session: int, address: str) -> None:
@@ -136,10 +137,7 @@ class Switch:
         """Clean up after a connection."""
         self.logger.debug("lost", **self.core.about(session), code=code, reason=reason, by_peer=by_peer)
         self._perform(self.core.lost(session))
-        self._crowd = max(self._crowd, len(self.core.sessions))
-        if self._crowd >= max(CROWD, 4 * len(self.core.sessions)):  # a crowd has gone
-            self._crowd = len(self.core.sessions)
-            asyncio.get_running_loop().call_later(CLOSING, give_back)
+        self._crowd.left(len(self.core.sessions))
 
     def _tick(self) -> None:
         self._timer = self._deadline = None
@@ -161,21 +159,29 @@ class Switch:
                 reason = f"{REASONS[effect.code]}{': ' if effect.detail else ''}{effect.detail}"
                 self.metrics.count("closed", effect.code.name.lower())
                 self.endpoint.close(effect.session, effect.code, reason)
+            case Dial():
+                self._dial(effect)
             case Count():
                 self.metrics.count(effect.counter, effect.reason)
             case Log():
-                self.logger.info(effect.event, **effect.members)
-                if effect.private:
-                    self.logger.debug(effect.event, **effect.members, **effect.private)
+                write(self.logger, effect)
                 self.metrics.follow(effect)
             case Validate():
                 self.validate(effect.session, effect.token)
             case Stop():
                 self._drained()
 
+    def _dial(self, effect: Dial) -> None:
+        session: int | None = None
+        try:
+            session = self.endpoint.dial(parse_address(effect.address), effect.sni)
+        except Misuse as error:
+            self.logger.warning("link.undialled", address=effect.address, why=str(error))
+        self.core.dialled(effect.leg, session)
+
     def _send_datagram(self, effect: SendDatagram) -> None:
         fate = self.endpoint.send_datagram(effect.session, effect.data)
-        if fate in _HANDED_ON:
+        if fate is DatagramFate.QUEUED or fate is DatagramFate.DROPPED_OLDEST:
             self._traffic.datagrams += 1
             self._traffic.bytes += len(effect.data)
         if fate is not DatagramFate.QUEUED:

@@ -21,7 +21,16 @@ from typing import Any, Final, Literal
 PHASES: Final = ("0", "1", "2", "3", "3.5", "4", "5", "5.5", "6", "7")
 """The names of the phases, oldest first (spec/phases.md)."""
 
-CHAPTERS: Final = ("wire", "registration", "reflection", "call", "candidates", "agreement", "media")
+CHAPTERS: Final = (
+    "wire",
+    "registration",
+    "reflection",
+    "call",
+    "candidates",
+    "agreement",
+    "media",
+    "federation",
+)
 """The stems of the source files, in the order of the specification."""
 
 View = Literal["emit", "accept"]

@@ -39,7 +39,8 @@ from reference.core.effects import (
 )
 from reference.core.errors import REASONS, BadMessage, CloseCode, UnknownMessage
 from reference.core.line import FIRST_DIRECT, Account, Answer, Leg, Way
-from reference.core.messages import GOOD, CallOffer, DirectCallOffer, Hangup, Message, RegisterPresence
+from reference.core.media import GOOD
+from reference.core.messages import CallOffer, DirectCallOffer, Hangup, Message, RegisterPresence
 from reference.core.phases import Phase
 from reference.core.registration import Identity, Policy
 from reference.core.relay import RelayCore
@@ -642,6 +643,13 @@ class Puppet:
 def nothing_is_left(relay: RelayCore) -> bool:
     """Tell whether no table of the relay holds anything."""
     calls = relay.calls
-    tables = (relay.sessions, relay.presence, relay.timers, relay.authentication, calls.registry, calls.rooms)
+    tables = (
+        relay.sessions,
+        relay.presence,
+        relay.timers,
+        relay.reception.authentication,
+        calls.registry,
+        calls.rooms,
+    )
     inner = (relay.presence._registrants, calls.rooms._seats, calls.registry._of)
     return not any(len(one) for one in (*tables, *inner))

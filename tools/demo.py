@@ -1,18 +1,19 @@
-"""Demo: two calls on this machine, what each party saw of them, and whether what was heard is what was said.
+"""Demo: three calls on this machine, what each party saw, and whether what was heard is what was said.
 
     python -m tools.demo        what `make demo` runs
 
 The first call is accepted with AcceptTrusted, and the two ends find a direct path; the second one with
-AcceptGeneric, and the relay carries it. Each has a relay and two clients, all processes of their own.
-Recordings, logs and identities are left under out/demo/. The exit status is 0 only when each call took the
-path it should, every packet arrived and all recordings match.
+AcceptGeneric, and the relay carries it; in the third one the two have different relays, and the link between
+these carries it. Relays and clients are processes of their own. Recordings, logs and identities are left
+under out/demo/. The exit status is 0 only when each call took the path it should, every packet arrived and
+all recordings match.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from rich.text import Text
 from reference import identity
 from reference.audio import AudioError, read_wav, similarity
 from reference.display import sentence
+from tools.linked import linked
 from tools.processes import ROOT, Event, Process, ProcessError, Troupe, troupe
 
 OUT = ROOT / "out" / "demo"
@@ -38,21 +40,24 @@ RELAY_SAYS = {
     "call.flushed": "the offer has left: {state}",
     "call.accept": "accepted: {state}",
     "call.hangup": "hung up: {state}",
+    "link.up": "linked with {peer}",
+    "link.down": "the link to {peer} is gone",
     "room.joined": "{fingerprint} sits in the room ({count})",
     "room.left": "{fingerprint} left the room",
     "stopped": "stopped, {datagrams_forwarded_total:.0f} packets forwarded",
 }
-COLOURS = {"caller": "cyan", "relay": "", "callee": "magenta"}
+COLOURS = {"caller": "cyan", "callee": "magenta"}
 WIDTH = 80
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A call to make: how it is accepted, and the path that it has to take."""
+    """A call to make: how it is accepted, the path that it has to take, the relays of caller and callee."""
 
     title: str
     answer: str
     path: str
+    relays: tuple[str, ...] = ("relay",)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,15 @@ def call_through_the_relay(cast: Troupe, say: Callable[[str], None]) -> Scene:
     return place(Plan("AcceptGeneric: the relay carries the call", "generic", "relay"), cast, say)
 
 
-CALLS = {"direct": call_on_the_direct_path, "relay": call_through_the_relay}
+def call_across_two_relays(cast: Troupe, say: Callable[[str], None]) -> Scene:
+    """Place a call between clients of two relays: the link between these carries it (phase 4)."""
+    relays = ("north", "south")
+    return place(
+        Plan("Two relays: the link between them carries the call", "generic", "relay", relays), cast, say
+    )
+
+
+CALLS = {"direct": call_on_the_direct_path, "relay": call_through_the_relay, "linked": call_across_two_relays}
 
 
 def place(plan: Plan, cast: Troupe, say: Callable[[str], None]) -> Scene:
@@ -127,28 +140,34 @@ def place(plan: Plan, cast: Troupe, say: Callable[[str], None]) -> Scene:
     names = {
         who: identity.create(cast.folder / f"{who}.identity").fingerprint for who in ("caller", "callee")
     }
-    say("starting the relay")
-    relay = cast.relay()
-    ready = relay.ready()
-    common = ("--relay-fingerprint", ready["tls_fingerprint"], "--interface", loopback())
-    say(f"the relay is ready at {ready['addr']}; the callee registers")
+    say(f"starting {' and '.join(plan.relays)}")
+    relays = [*linked(cast, *plan.relays).running.values()]
+    say(f"ready at {' and '.join(one.ready()['addr'] for one in relays)}; the callee registers")
     answer = ("--answer", plan.answer, "--calls", 1)
-    callee = cast.client("callee", "listen", ready["addr"], *common, *sound(cast, "callee"), *answer)
+    callee = cast.client("callee", "listen", *at(relays[-1]), *sound(cast, "callee"), *answer)
     callee.event("registered")
     say("the caller calls")
-    caller = cast.client("caller", "call", ready["addr"], names["callee"], *common, *sound(cast, "caller"))
+    there, pinned = at(relays[0])[0], at(relays[0])[1:]
+    caller = cast.client("caller", "call", there, names["callee"], *pinned, *sound(cast, "caller"))
     caller.event("talking")
     say("they talk, for about five seconds")
     caller.event("ended"), callee.event("ended")
-    relay.close()  # it stops when it is asked to, and its log is whole
-    scene.faults += [sad for process in (caller, callee, relay) for sad in ends(process)]
+    for relay in relays:
+        relay.close()  # it stops when it is asked to, and its log is whole
+    scene.faults += [sad for process in (caller, callee, *relays) for sad in ends(process)]
     scene.paths = [Taken.told(caller), Taken.told(callee)]
     scene.flows = [flow(cast.folder, caller, callee), flow(cast.folder, callee, caller)]
-    scene.moments = moments(names, relay, caller, callee)
+    scene.moments = moments(names, relays, caller, callee)
     packets = sum(one.sent for one in scene.flows) if plan.path == "relay" else 0
-    scene.faults += carried(relay.logged(), packets)
+    scene.faults += [fault for relay in relays for fault in carried(relay.logged(), packets)]
     scene.faults += [fault for one in scene.paths for fault in one.faults(plan.path)]
     return scene
+
+
+def at(relay: Process) -> tuple[str, ...]:
+    """Return where a relay is, and the options of a client that trusts it and stays on this machine."""
+    ready = relay.ready()
+    return ready["addr"], "--relay-fingerprint", ready["tls_fingerprint"], "--interface", loopback()
 
 
 def loopback() -> str:
@@ -185,17 +204,19 @@ def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
     return Flow(f"{sender.name} → {receiver.name}", *counts, alike)
 
 
-def moments(names: dict[str, str], relay: Process, *clients: Process) -> list[tuple[float, str, str]]:
+def moments(
+    names: dict[str, str], relays: Sequence[Process], *clients: Process
+) -> list[tuple[float, str, str]]:
     """Return what every party saw, in the order of time; a fingerprint becomes the name of its owner."""
     told = [(client.name, one) for client in clients for one in client.events()]
     seen = [(float(one["time"]), who, words(one)) for who, one in told]
-    for one in relay.logged():
-        at = datetime.fromisoformat(one["timestamp"]).timestamp()
-        name = str(one["event"])
-        form = RELAY_SAYS.get(name, name)
-        seen.append((at, relay.name, form.format_map(one)))
+    for relay in relays:
+        for one in relay.logged():
+            when = datetime.fromisoformat(one["timestamp"]).timestamp()
+            name = str(one["event"])
+            seen.append((when, relay.name, RELAY_SAYS.get(name, name).format_map(one)))
     for name, fingerprint in names.items():
-        seen = [(at, who, text.replace(fingerprint, name)) for at, who, text in seen]
+        seen = [(when, who, text.replace(fingerprint, name)) for when, who, text in seen]
     return sorted(seen)
 
 
@@ -212,7 +233,7 @@ def show(console: Console, scene: Scene) -> None:
     timeline.columns[0].justify = "right"
     began = min((at for at, _, _ in scene.moments), default=0.0)
     for at, who, text in scene.moments:
-        timeline.add_row(f"{(at - began) * 1000:.0f}", Text(who, COLOURS[who]), Text(text))
+        timeline.add_row(f"{(at - began) * 1000:.0f}", Text(who, COLOURS.get(who, "")), Text(text))
     paths = Table("who", "path", "to", "first heard after setup", show_edge=False)
     for it in scene.paths:
         paths.add_row(it.who, it.path, it.remote, f"{it.after * 1000:.0f} ms")
@@ -251,7 +272,9 @@ def main() -> int:
     for fault in faults:
         print(f"demo: failed: {fault}", file=sys.stderr)
     if not faults:
-        console.print("[green]Both heard what the other said, directly and through the relay.")
+        console.print(
+            "[green]Both heard what the other said, directly, through the relay, and across two relays."
+        )
     return 1 if faults else 0
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1200.0
 """Seconds that one step may take."""
-THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
+THINKING, TRAFFIC = ("laws", "unit", "loopback"), ("processes",)
 PROOFS = ("suite", "independent", "pages")
 """Rooms with a step of their own, which `make test` leaves to the gate: runs of the suite."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
         return sum(line.startswith(SKIPPED) for line in self.output.splitlines())
 
 
-PARTS = 12
+PARTS = 24
 """Into how many parts the checks are divided that a mutant is asked beside that of its rule."""
 
 
@@ -77,7 +77,7 @@ def turn() -> str:
 
 
 STEPS = (
-    # One keeps a processor busy, the other one waits for sockets and sound: beside each other they fit.
+    # One keeps a processor busy, the other one waits for programs and sound: beside each other they fit.
     Step("tests", ("-m", "pytest", *(f"tests/{room}" for room in THINKING)), talks=True),
     Step("traffic", ("-m", "pytest", *(f"tests/{room}" for room in TRAFFIC)), talks=True),
     Step("lab", ("-m", "tools.lab"), talks=True),

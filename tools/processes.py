@@ -98,6 +98,20 @@ class Process:
 
         return self._until("ready", found)
 
+    def logs(self, name: str, count: int = 1, **members: object) -> Event:
+        """Wait for the `count`th line of its log with this event and these members."""
+        wanted = {"event": name, **members}
+        until = time.monotonic() + GUARD
+        while time.monotonic() < until:
+            those = [one for one in self.logged() if wanted.items() <= one.items()]
+            if len(those) >= count:
+                return those[count - 1]
+            with self._change:
+                if self._silent:
+                    break
+                self._change.wait(0.05)  # a log is a file, and tells nobody when it grows
+        raise ProcessError(f"{self.name}: its log has no {name} ({count}) with {members}{self._quote()}")
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if there is still somebody to get it."""
         if self._popen.poll() is None:

@@ -178,7 +178,8 @@ async def test_server_names_are_read_without_case(stage: Stage) -> None:
 async def test_an_unknown_server_name_is_closed(stage: Stage) -> None:
     """Clients connect to names that mean nothing; each must be closed with NO_SUCH_SERVICE."""
     long = ".".join(["n" * 60] * 4)  # longer than a reason may be, and still a name
-    for name in ("version", "_federation", "nonsense", "default", long, None):
+    unlinked = () if stage.relay.peers else ("_federation",)
+    for name in ("version", *unlinked, "nonsense", "default", long, None):
         puppet = await stage.dial(f"client of {name and name[:20]}", name)
         await stage.expects_close(puppet, CODES["NO_SUCH_SERVICE"])
 
@@ -266,8 +267,9 @@ async def test_a_whole_frame_does_not_wait_for_the_end(stage: Stage) -> None:
     alice = await stage.register("alice")
     stream = alice.send_bytes(codec.encode(identity.ping(1)), fin=False)
     came = await stage.until(lambda: bool(alice.heard("Pong")[1:]), 0.5)
-    alice.send_bytes(b"", stream=stream)
     assert came, "a whole frame has no effect while its stream is open"
+    if stream not in alice.stopped:  # or the relay has read all that it wants of it
+        alice.send_bytes(b"", stream=stream)
 
 
 @check("TRANS-14", variant="quick")

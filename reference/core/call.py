@@ -7,6 +7,7 @@ What is not in the table changes nothing and sends nothing.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +18,9 @@ from reference.core.messages import CallRinging, CallSetup, DirectCallAnswer, Ha
 from reference.core.privacy import NOTHING, Advertised
 
 if TYPE_CHECKING:
+    from reference.core.links import Link
     from reference.core.messages import DirectCallOffer, Message
+    from reference.core.strict_json import JsonObject
 
 
 class State(StrEnum):
@@ -116,6 +119,8 @@ class Call:
     """One live call: two fingerprints, the offer as it is forwarded, and where it stands.
 
     `advertised` is what the caller told of itself for this call and no other (PRIV-7).
+    `away` is the party at another relay, if one is, and `links` are the ways on which it may be found; of
+    several the first that rings is the only one from then on (federation, Calls).
     Calls compare by identity, so that a late receipt for an ended call is not one for its successor.
     """
 
@@ -126,6 +131,13 @@ class Call:
     state: State | None = None
     advertised: Advertised = NOTHING
     reported: set[By] = field(default_factory=set)
+    ring_by: float = 0.0
+    away: By | None = None
+    links: list[Link] = field(default_factory=list)
+    tag: bytes = b""  # what stands in front of its media on a link
+    seated: JsonObject | None = None  # the other relay's participant, as it announced it
+    trusted: bool = False  # the callee has answered AcceptTrusted
+    set_up: bool = False  # the callee's CallSetup has come from the other relay
 
     @property
     def room(self) -> str:
@@ -133,10 +145,10 @@ class Call:
         return room_name(self.call_id)
 
     def side(self, of: str) -> By | None:
-        """Return which party the fingerprint `of` is, or None for a third party."""
-        if of == self.caller:
+        """Return which party the fingerprint `of` is at this relay, or None for a third party."""
+        if of == self.caller and self.away is not By.CALLER:
             return By.CALLER
-        return By.CALLEE if of == self.callee else None
+        return By.CALLEE if of == self.callee and self.away is not By.CALLEE else None
 
     def move(self, event: Event, by: By) -> Row | None:
         """Go to the next state and return the row, or None when the table has no such row."""
@@ -144,6 +156,14 @@ class Call:
         if row is not None:
             self.state = row.to
         return row
+
+    def held_back(self, says: Says, to: By) -> bool:
+        """Tell whether a setup is for the other relay to send: each sets its own client up (FED-22)."""
+        if says is not Says.SETUP or self.away is None:
+            return False
+        if self.away is By.CALLEE:  # a deployed relay sets its callee up by itself
+            return to is By.CALLEE and not self.links[0].proven
+        return to is By.CALLER or self.links[0].proven
 
     def spoken(self, says: Says, to: By, forwarded: Message | None, relay_addr: str) -> Message:
         """Return the message that a word of the table stands for when it is said `to` a party.
@@ -184,9 +204,22 @@ class Call:
         )
 
 
+class Receipt(NamedTuple):
+    """What comes back when an offer has left: its call, and the session it was for."""
+
+    call: Call
+    session: int
+
+
+TAG_SIZE = 8
 ROOM_PREFIX = "call-"
 
 
 def room_name(call_id: str) -> str:
     """Return the room of a call (CALL-21)."""
     return ROOM_PREFIX + call_id
+
+
+def tag_of(room: str) -> bytes:
+    """Return the 8 bytes that stand in front of a room's media on a link (federation, Media)."""
+    return hashlib.sha256(room.encode()).digest()[:TAG_SIZE]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from reference.core.addresses import on_loopback, undialable
 from reference.core.call import room_name
 from reference.core.candidates import dial_list
-from reference.core.messages import GOOD, AcceptMode, CallSetup, DirectCallAnswer, DirectCallOffer
+from reference.core.media import GOOD
+from reference.core.messages import AcceptMode, CallSetup, DirectCallAnswer, DirectCallOffer
 from reference.core.phases import Phase
 from reference.core.race import Race, Role, role, server_names
 

@@ -7,13 +7,13 @@ does not name changes nothing and is answered with nothing.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reference.core import privacy
-from reference.core.call import By, Call, Event, Says, State
+from reference.core.call import By, Call, Event, Receipt, Says, State, tag_of
 from reference.core.effects import Count, Effect, Log, Send
 from reference.core.errors import HangupReason
-from reference.core.messages import AcceptMode, Hangup
+from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup
 from reference.core.privacy import NOTHING
 from reference.core.registry import Registry
 from reference.core.rooms import Rooms
@@ -23,16 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reference.core.draining import Draining
-    from reference.core.messages import DirectCallAnswer, DirectCallOffer, MediaPathReport, Message
+    from reference.core.links import Link, Links
+    from reference.core.messages import DirectCallOffer, MediaPathReport, Message
     from reference.core.registration import Presence
-    from reference.core.timers import Timers
-
-
-class Receipt(NamedTuple):
-    """What comes back when an offer has left: its call, and the session it was for."""
-
-    call: Call
-    session: int
+    from reference.core.sessions import Deadlines
 
 
 class Calls:
@@ -42,13 +36,15 @@ class Calls:
         self,
         setting: Setting,
         presence: Presence,
-        timers: Timers[int | Call | Draining],
+        timers: Deadlines,
         ephemeral: Callable[[], bytes],
+        links: Links,
     ) -> None:
-        """Reach the parties through `presence`; put ring time-outs into `timers`."""
+        """Reach the parties through `presence` or `links`; put ring time-outs into `timers`."""
         self.setting = setting
         self.presence = presence
         self.timers = timers
+        self.links = links
         self.registry = Registry()
         self.waiting: dict[int, int] = {}  # offers that have not left towards a session yet
         self.rooms = Rooms(setting.identity, self.registry, ephemeral)
@@ -73,9 +69,19 @@ class Calls:
         offer = privacy.offer_for_callee(replace(message, caller_fingerprint=sender))
         call = Call(message.call_id, sender, message.target_fingerprint, offer)
         call.advertised = privacy.by_caller(message)
-        self.registry.add(call)
-        self.timers.set(call, now + self.setting.limits.ring_timeout)
+        here = self.presence.session(call.callee) is not None
+        self.begin(call, None if here else By.CALLEE, [] if here else list(self.links), now)
         return self.move(call, Event.OFFER, By.CALLER)
+
+    def begin(self, call: Call, away: By | None, links: list[Link], now: float) -> None:
+        """Keep a new call; one whose callee has to be searched for has less time at first (FED-18)."""
+        call.away, call.links, call.ring_by = away, links, now + self.setting.limits.ring_timeout
+        self.registry.add(call)
+        call.tag = tag_of(call.room) if links else b""
+        for link in links:
+            link.calls[call.call_id] = call
+        searched = min(now + self.setting.limits.search_timeout, call.ring_by)
+        self.timers.set(call, searched if away is By.CALLEE else call.ring_by)
 
     def refusal(
         self, sender: str, state: Session, message: DirectCallOffer, now: float, size: int
@@ -96,10 +102,15 @@ class Calls:
         if size > SMALL_MESSAGE or target == sender or live is not None:
             return HangupReason.ERROR
         there = self.presence.session(target)
-        if there is None:
+        if there is None and not self.links:  # FED-13
             return HangupReason.ERROR
-        counts = (self.registry.count(sender), self.registry.count(target), self.waiting.get(there, 0))
-        return HangupReason.BUSY if max(counts) >= self.setting.limits.calls else None
+        busy = self.registry.count(sender) >= self.setting.limits.calls
+        return HangupReason.BUSY if busy or self.crowded(target, there) else None
+
+    def crowded(self, target: str, there: int | None) -> bool:
+        """Tell whether a callee has as many calls, or offers on their way to it, as it may have."""
+        waiting = 0 if there is None else self.waiting.get(there, 0)
+        return max(self.registry.count(target), waiting) >= self.setting.limits.calls
 
     def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
         """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29).
@@ -131,7 +142,13 @@ class Calls:
         """
         call = self.registry.get(message.call_id)
         side = call.side(sender) if call else None
-        if call is None or side is None or side in call.reported or size > SMALL_MESSAGE:
+        if call is None or side is None or size > SMALL_MESSAGE:
+            return [Count("ignored", "MediaPathReport")]
+        return self.report(call, side, message)
+
+    def report(self, call: Call, side: By, message: MediaPathReport) -> list[Effect]:
+        """Pass on a party's report, wherever that party is."""
+        if side in call.reported:
             return [Count("ignored", "MediaPathReport")]
         if call.state is State.ACTIVE:
             call.reported.add(side)
@@ -154,6 +171,8 @@ class Calls:
         else:
             self.waiting.pop(receipt.session, None)
         call = receipt.call
+        if call.away is By.CALLEE and all(link.session != receipt.session for link in call.links):
+            return []  # the relay that it went to is asked no more
         return self.move(call, Event.FLUSHED, By.RELAY) if self.registry.get(call.call_id) is call else []
 
     def lost(self, session: int) -> None:
@@ -172,22 +191,28 @@ class Calls:
             return [Count("ignored", event)]
         told = Log(f"call.{event}", {"call_id": call.call_id, "state": row.to})
         effects: list[Effect] = [] if row.to is before else [told]  # a repeated offer fills no log
-        for to, party, words in (
-            (By.CALLER, call.caller, row.caller),
-            (By.CALLEE, call.callee, row.callee),
-        ):
-            session = self.presence.session(party)
-            if session is not None:
-                effects += [self._say(session, call, says, to, forwarded) for says in words]
-        if row.to is State.ACTIVE:
+        effects += self._tell(call, By.CALLER, call.caller, row.caller, forwarded)
+        effects += self._tell(call, By.CALLEE, call.callee, row.callee, forwarded)
+        if row.to is State.RINGING:
+            self.timers.set(call, call.ring_by)
+        if isinstance(forwarded, DirectCallAnswer) and row.to is State.ACTIVE:
             self.timers.cancel(call)
+            call.trusted = forwarded.accept_mode is AcceptMode.ACCEPT_TRUSTED
             call.offer, call.advertised = None, NOTHING  # nobody is sent them again, and they may be large
+            for link in call.links:
+                link.rooms[call.tag] = call
         if row.to is State.ENDED:
-            self.timers.cancel(call)
-            self.registry.remove(call)
+            self._forget(call)
             effects += self.rooms.close(call.call_id)
             effects += self.draining.ended(call) if self.draining is not None else []
         return effects
+
+    def _forget(self, call: Call) -> None:
+        self.timers.cancel(call)
+        self.registry.remove(call)
+        for link in call.links:
+            del link.calls[call.call_id]
+            link.rooms.pop(call.tag, None)
 
     def _each(self, fingerprint: str, event: Event, forwarded: Message | None = None) -> list[Effect]:
         effects: list[Effect] = []
@@ -203,6 +228,17 @@ class Calls:
         if call is None or side is None:
             return [Count("ignored", type(forwarded).__name__)]
         return self.move(call, event, side, forwarded)
+
+    def _tell(
+        self, call: Call, to: By, party: str, words: tuple[Says, ...], forwarded: Message | None
+    ) -> list[Effect]:
+        """Say the words of a row to a party, here or through the relays where it may be."""
+        words = tuple(says for says in words if not call.held_back(says, to))
+        if to is call.away:
+            spoken = {says: call.spoken(says, to, forwarded, self.setting.relay_addr) for says in words}
+            return [self.links.say(link, call, one) for one in spoken.values() for link in call.links]
+        session = self.presence.session(party)
+        return [] if session is None else [self._say(session, call, says, to, forwarded) for says in words]
 
     def _say(self, session: int, call: Call, says: Says, to: By, forwarded: Message | None) -> Send:
         spoken = call.spoken(says, to, forwarded, self.setting.relay_addr)

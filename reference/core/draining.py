@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reference.core.call import Call
     from reference.core.registration import Presence
     from reference.core.registry import Registry
-    from reference.core.timers import Timers
+    from reference.core.sessions import Deadlines
 
 
 AT_ONCE = 50
@@ -37,7 +37,7 @@ class Draining:
         self,
         registry: Registry,
         presence: Presence,
-        timers: Timers[int | Call | Draining],
+        timers: Deadlines,
         close: Callable[[int, CloseCode], list[Effect]],
     ) -> None:
         """Wait for the calls of `registry`; `close` ends the session of somebody who has none."""

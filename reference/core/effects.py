@@ -109,3 +109,8 @@ class Count:
 
 
 Effect = Send | SendDatagram | Close | Dial | Welcome | Gather | Tell | Log | Validate | Stop | Count
+
+
+def ignored(message: Message) -> list[Effect]:
+    """Count a message that has no business where it came."""
+    return [Count("ignored", type(message).__name__)]

@@ -36,6 +36,8 @@ class CloseCode(IntEnum):
     TOO_SLOW = 11
     MEDIA_TIMEOUT = 12
     NOT_SELECTED = 13
+    NOT_TRUSTED = 14
+    HELLO_TIMEOUT = 15
 
 
 REASONS: dict[CloseCode, str] = {
@@ -53,6 +55,8 @@ REASONS: dict[CloseCode, str] = {
     CloseCode.TOO_SLOW: "peer does not read",
     CloseCode.MEDIA_TIMEOUT: "no media handshake in time",
     CloseCode.NOT_SELECTED: "not selected",
+    CloseCode.NOT_TRUSTED: "relay not trusted",
+    CloseCode.HELLO_TIMEOUT: "no hello in time",
 }
 """The reason phrase that travels with each code, never empty (ERR-1)."""
 

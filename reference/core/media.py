@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from reference.core.errors import Misuse
 from reference.core.registration import derive, verified
+from reference.core.strict_json import JsonObject
 
 HEADER = struct.Struct(">BBHIBBBB")
 HEADER_SIZE = HEADER.size
@@ -25,6 +26,8 @@ FRAME_MS = 20
 COMFORT_EVERY = 10
 """Frames that pass unsent for one datagram of ComfortNoise (MEDIA-33)."""
 COMFORT_LEVEL = 50
+GOOD: JsonObject = {"codec": "Opus24k", "fec_ratio": 0.2, "frame_duration_ms": 20, "frames_per_block": 5}
+"""The QualityProfile that every implementation sends and plays (spec/media.md)."""
 OFFER = b"call-offer"
 ANSWER = b"call-answer"
 

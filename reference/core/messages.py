@@ -9,18 +9,13 @@ go out again with the message (WIRE-11).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from reference.core.errors import HangupReason
-
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
-"""Any JSON value."""
-
-JsonObject: TypeAlias = Mapping[str, Json]
-"""A JSON object, such as a QualityProfile or a RoomParticipant."""
+from reference.core.strict_json import JsonObject
 
 
 class AcceptMode(StrEnum):
@@ -31,76 +26,66 @@ class AcceptMode(StrEnum):
     ACCEPT_GENERIC = "AcceptGeneric"
 
 
-GOOD: JsonObject = {
-    "codec": "Opus24k",
-    "fec_ratio": 0.2,
-    "frame_duration_ms": 20,
-    "frames_per_block": 5,
-}
-"""The QualityProfile that every implementation sends and plays (spec/media.md)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What every message has: the members that our phase does not know."""
+
+    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ping:
+class Ping(Body):
     """Ask the other side for a sign of life; `timestamp_ms` is opaque, 64 bits unsigned."""
 
     timestamp_ms: int
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pong:
+class Pong(Body):
     """Answer a Ping with its own number."""
 
     timestamp_ms: int
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthToken:
+class AuthToken(Body):
     """Show the secret that the relay's operator handed out."""
 
     token: str = field(repr=False)
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterPresence:
+class RegisterPresence(Body):
     """Ask to be called here: a key of 32 bytes, a signature of 64 or 0 (spec/registration.md)."""
 
     identity_pub: bytes
     signature: bytes
     alias: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterPresenceAck:
+class RegisterPresenceAck(Body):
     """Tell the outcome of a registration; `error` is for a person to read."""
 
     success: bool
     error: str | None = None
     relay_build: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reflect:
+class Reflect(Body):
     """Ask for one's own address (spec/reflection.md); it has no members, and its `rest` stays empty."""
 
-    rest: JsonObject = field(default_factory=dict)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReflectResponse:
+class ReflectResponse(Body):
     """Tell a client the address that its packets come from, as `ip:port` or `[ipv6]:port`."""
 
     observed_addr: str
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectCallOffer:
+class DirectCallOffer(Body):
     """Place a call (spec/call.md); keys of 32 bytes, a signature of any length, addresses `ip:port`."""
 
     caller_fingerprint: str
@@ -114,11 +99,10 @@ class DirectCallOffer:
     caller_reflexive_addr: str | None = None
     caller_local_addrs: Sequence[str] = ()
     caller_build_version: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectCallAnswer:
+class DirectCallAnswer(Body):
     """Accept or reject a call (spec/call.md); addresses with AcceptTrusted only (spec/privacy.md)."""
 
     call_id: str
@@ -130,11 +114,10 @@ class DirectCallAnswer:
     callee_reflexive_addr: str | None = None
     callee_local_addrs: Sequence[str] = ()
     callee_build_version: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallSetup:
+class CallSetup(Body):
     """Tell a party where to meet: the room, the relay's `ip:port` (spec/call.md), the other's candidates."""
 
     call_id: str
@@ -142,38 +125,34 @@ class CallSetup:
     relay_addr: str
     peer_direct_addr: str | None = None
     peer_local_addrs: Sequence[str] = ()
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallRinging:
+class CallRinging(Body):
     """Tell the caller that the offer has been handed to the callee."""
 
     call_id: str
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hangup:
+class Hangup(Body):
     """End a call, or tell that it cannot be; without `call_id` every call of the sender is meant."""
 
     reason: HangupReason
     call_id: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MediaPathReport:
+class MediaPathReport(Body):
     """Tell the other party how the direct attempt ended; `race_winner` is for a person to read."""
 
     call_id: str
     direct_ok: bool
     race_winner: str = ""
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallOffer:
+class CallOffer(Body):
     """Ask to be let into a media room (spec/media.md)."""
 
     identity_pub: bytes
@@ -181,27 +160,58 @@ class CallOffer:
     signature: bytes
     supported_profiles: Sequence[JsonObject]
     alias: str | None = None
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallAnswer:
+class CallAnswer(Body):
     """Let a party into a media room (spec/media.md)."""
 
     identity_pub: bytes
     ephemeral_pub: bytes
     signature: bytes
     chosen_profile: JsonObject
-    rest: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoomUpdate:
+class RoomUpdate(Body):
     """Tell who is in a media room: RoomParticipant objects (spec/media.md)."""
 
     count: int
     participants: Sequence[JsonObject]
-    rest: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationHello(Body):
+    """Open a link (spec/federation.md): a fingerprint of 95 characters and, since our repair, its proof."""
+
+    tls_fingerprint: str
+    certificate: bytes | None = None
+    time: int | None = None
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedSignalForward(Body):
+    """Carry a message across a link, as JSON; `call_id` names the call of one that does not name it."""
+
+    inner: JsonObject
+    origin_relay_fp: str
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalRoomActive(Body):
+    """Tell the relay of the other party who sits in the room here: RoomParticipant objects."""
+
+    room: str
+    participants: Sequence[JsonObject] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalRoomInactive(Body):
+    """Tell the relay of the other party that nobody sits in the room here any more."""
+
+    room: str
 
 
 Message: TypeAlias = (
@@ -221,28 +231,12 @@ Message: TypeAlias = (
     | CallOffer
     | CallAnswer
     | RoomUpdate
+    | FederationHello
+    | FederatedSignalForward
+    | GlobalRoomActive
+    | GlobalRoomInactive
 )
 """Any message."""
 
-NAMES: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (
-        Ping,
-        Pong,
-        AuthToken,
-        RegisterPresence,
-        RegisterPresenceAck,
-        Reflect,
-        ReflectResponse,
-        DirectCallOffer,
-        DirectCallAnswer,
-        CallSetup,
-        CallRinging,
-        Hangup,
-        MediaPathReport,
-        CallOffer,
-        CallAnswer,
-        RoomUpdate,
-    )
-}
+NAMES: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 """The class of each message, by its name on the wire."""

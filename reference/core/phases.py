@@ -48,7 +48,7 @@ class Phase(Enum):
 
 
 IMPLEMENTED = tuple(Phase)
-"""The phases that this reference implements, oldest first; FEDERATION as a relay without links does."""
+"""The phases that this reference implements, oldest first."""
 
 NEWEST = IMPLEMENTED[-1]
 """The phase that relay and client speak unless they are told otherwise."""

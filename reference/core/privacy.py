@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reference.core.messages import AcceptMode
 
 if TYPE_CHECKING:
-    from reference.core.messages import DirectCallAnswer, DirectCallOffer
+    from reference.core.messages import CallSetup, DirectCallAnswer, DirectCallOffer
 
 
 class Advertised(NamedTuple):
@@ -37,11 +37,21 @@ def offer_for_callee(offer: DirectCallOffer) -> DirectCallOffer:
     return replace(offer, caller_reflexive_addr=None, caller_local_addrs=())
 
 
+def offer_for_deployed(offer: DirectCallOffer, caller: Advertised) -> DirectCallOffer:
+    """Return the offer as a deployed relay needs it, which asks for the candidates no second time."""
+    return replace(offer, caller_reflexive_addr=caller.reflexive, caller_local_addrs=caller.local)
+
+
 def answer_for_caller(answer: DirectCallAnswer) -> DirectCallAnswer:
     """Return the answer, without the callee's candidates unless it is AcceptTrusted (PRIV-3, PRIV-4)."""
     if answer.accept_mode is AcceptMode.ACCEPT_TRUSTED:
         return answer
     return replace(answer, callee_reflexive_addr=None, callee_local_addrs=())
+
+
+def setup_for_callee(setup: CallSetup, *, trusted: bool) -> CallSetup:
+    """Return the setup that the caller's relay sent, without candidates unless wanted (PRIV-6)."""
+    return setup if trusted else replace(setup, peer_direct_addr=None, peer_local_addrs=())
 
 
 def exchanged(caller: Advertised, answer: DirectCallAnswer) -> tuple[Advertised, Advertised]:

@@ -9,18 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference.core import messages
-from reference.core.authentication import Authentication, Verdict
-from reference.core.call import ROOM_PREFIX, By, Call, Event
+from reference.core.call import ROOM_PREFIX, Call
 from reference.core.calls import Calls
 from reference.core.draining import Draining
-from reference.core.effects import Close, Count, Effect, Log, Send
+from reference.core.effects import Close, Count, Effect, Log, Send, ignored
 from reference.core.errors import BadFrame, BadMessage, CloseCode, UnknownMessage
-from reference.core.registration import ZERO_KEY, Presence, Registrant, fingerprint
-from reference.core.sessions import Service, Session, Setting
+from reference.core.federation import Federation
+from reference.core.links import SERVER_NAME, Links
+from reference.core.reception import Reception
+from reference.core.registration import Presence
+from reference.core.sessions import Peer, Service, Session, Setting
 from reference.core.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from reference.core.authentication import Verdict
+    from reference.core.sessions import Deadlines
 
 NAME_SHOWN = 64
 """Characters of an unknown server name in a close: a whole one may not fit into its reason."""
@@ -34,19 +39,34 @@ class RelayCore:
         self.setting = setting
         self.sessions: dict[int, Session] = {}
         self.presence = Presence()
-        self.timers: Timers[int | Call | Draining] = Timers()
-        self.calls = Calls(setting, self.presence, self.timers, ephemeral)
-        self.authentication = Authentication(self._register_presence, self._refuse, self._close)
+        self.timers: Deadlines = Timers()
+        self.links = Links(setting, self.timers)
+        self.calls = Calls(setting, self.presence, self.timers, ephemeral, self.links)
+        self.federation = Federation(setting, self.links, self.calls)
+        self.reception = Reception(setting, self.presence, self.timers, self.calls, self._close)
 
     def adopt(self, setting: Setting) -> None:
         """Go on with other limits and another policy; what runs already keeps the time it was given."""
-        self.setting = self.calls.setting = setting
+        self.setting = self.calls.setting = self.reception.setting = setting
         for state in self.sessions.values():
             state.limits = setting.limits
 
-    def connected(self, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
-        """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8)."""
+    def dialled(self, leg: int, session: int | None) -> None:
+        """Learn on which session a peer is dialled that a Dial asked for; None where that cannot be."""
+        self.links.dialled(leg, session)
+
+    def connected(
+        self, session: int, sni: str | None, address: str, now: float, fingerprint: str | None = None
+    ) -> list[Effect]:
+        """Take in a connection after its handshake; its server name says what for (TRANS-7, TRANS-8).
+
+        `fingerprint` is that of the certificate which a peer that was dialled shows.
+        """
         limits = self.setting.limits
+        if self.links.get(session) is not None or (sni == SERVER_NAME and self.setting.peers):
+            self.sessions[session] = Session(Service.LINK, address, limits)
+            self.timers.set(session, now + limits.hello_timeout)  # FED-4
+            return self._with_ends(self.links.connected(session, fingerprint, now))
         if sni == "_signal":
             self.sessions[session] = Session(Service.SIGNAL, address, limits)
             self.timers.set(session, now + limits.register_timeout)  # REG-8
@@ -77,11 +97,11 @@ class RelayCore:
             return []
         if state.service is Service.ROOM:
             return self._call_offer(session, state, message)
+        if state.service is Service.LINK:
+            return self._with_ends(self.federation.receive(session, state, message, now, size))
         who = self.presence.registrant(session)
         if who is None:
-            if self.setting.authenticate:
-                return self.authentication.receive(session, message, size)
-            return self._register_presence(session, message)
+            return self.reception.receive(session, message, size)
         match message:
             case messages.Ping():
                 return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
@@ -93,7 +113,7 @@ class RelayCore:
 
     def validated(self, session: int, verdict: Verdict, fingerprint: str = "") -> list[Effect]:
         """Learn what the operator's service says of a token, and for which fingerprint (REG-22)."""
-        return self.authentication.validated(session, verdict, fingerprint)
+        return self.reception.authentication.validated(session, verdict, fingerprint)
 
     def bad(self, session: int, fault: BadMessage | BadFrame, now: float) -> list[Effect]:
         """Count what could not be read; only too much of it ends the connection (ERR-2, ERR-3)."""
@@ -120,7 +140,8 @@ class RelayCore:
 
     def datagram(self, session: int, data: bytes) -> list[Effect]:
         """Forward media; on a signal connection a datagram means nothing (TRANS-15)."""
-        return self.calls.rooms.datagram(session, data)
+        link, rooms = self.links.get(session), self.calls.rooms
+        return rooms.datagram(session, data) if link is None else rooms.across(link, data)
 
     def slow(self, session: int) -> list[Effect]:
         """Give up on a peer that leaves too many messages unread (ERR-4)."""
@@ -129,13 +150,16 @@ class RelayCore:
     def lost(self, session: int) -> list[Effect]:
         """Clean up after a connection that has ended, whoever ended it."""
         state = self.sessions.pop(session, None)
-        if state is None:
+        if state is None:  # closed by us, or a dial that failed
+            self.links.lost(session)
             return []
         self.timers.cancel(session)
         self.calls.lost(session)
-        self.authentication.forget(session)
+        self.reception.authentication.forget(session)
         if state.service is Service.ROOM:
             return self.calls.rooms.leave(session)
+        if state.service is Service.LINK:
+            return self.federation.lost(session)
         unreachable = self.presence.forget(session)
         return self.calls.unreachable(unreachable) if unreachable else []
 
@@ -144,9 +168,13 @@ class RelayCore:
         effects: list[Effect] = []
         for key in self.timers.due(now):
             if isinstance(key, Call):
-                effects += self.calls.move(key, Event.TIMEOUT, By.RELAY)
+                effects += self.federation.overdue(key)
+            elif isinstance(key, Peer):
+                effects += self.links.due(key, now)
             elif isinstance(key, Draining):
                 effects += key.tick(now)
+            elif self.sessions[key].service is Service.LINK:
+                effects += self._with_ends(self.links.unanswered(key, now))
             elif self.sessions[key].service is Service.SIGNAL:
                 effects += self._close(key, CloseCode.REGISTRATION_TIMEOUT)
             else:
@@ -169,40 +197,15 @@ class RelayCore:
         """End every call and then every connection, each with its reason (ERR-5, ERR-6)."""
         if self.calls.draining is not None:
             self.timers.cancel(self.calls.draining)
+        self.links.stopped = True
+        for peer in self.setting.peers:
+            self.timers.cancel(peer)
         effects = self.calls.shutdown()
         closed = {effect.session for effect in effects if isinstance(effect, Close)}  # MEDIA-14
         for session in list(self.sessions):
             over = session in closed
             effects += self.lost(session) if over else self._close(session, CloseCode.SHUTDOWN)
         return effects
-
-    def _register_presence(self, session: int, message: messages.Message) -> list[Effect]:
-        if not isinstance(message, messages.RegisterPresence):
-            return ignored(message)
-        error = self.presence.refusal(message.identity_pub, message.signature, self.setting.policy)
-        error = error or self.authentication.refusal(session, fingerprint(message.identity_pub))
-        if error:
-            return self._refuse(session, error)
-        zero = message.identity_pub == ZERO_KEY
-        who = Registrant(fingerprint(message.identity_pub), bool(message.signature), message.alias, zero)
-        if self.calls.draining is not None and self.calls.draining.idle(who.fingerprint):
-            return self._close(session, CloseCode.SHUTDOWN)  # ERR-8
-        self.timers.cancel(session)
-        older = self.presence.register(session, who)
-        registered = messages.RegisterPresenceAck(success=True, relay_build=self.setting.build)  # REG-2
-        effects: list[Effect] = [
-            Send(session, registered),
-            Log("registered", {"fingerprint": who.fingerprint, "signed": who.signed}),
-        ]
-        if older is not None:
-            effects += self._close(older, CloseCode.REPLACED)
-        return effects + ([] if zero else self.calls.registered(who.fingerprint))
-
-    def _refuse(self, session: int, error: str) -> list[Effect]:
-        """Refuse a registration for a reason that a person can read (REG-5, REG-6)."""
-        refusal = messages.RegisterPresenceAck(success=False, error=error)
-        closed = self._close(session, CloseCode.REGISTRATION_REFUSED)
-        return [Send(session, refusal), Count("registrations_refused", error.partition(":")[0]), *closed]
 
     def _of_a_call(
         self, session: int, state: Session, sender: str, message: messages.Message, now: float, size: int
@@ -229,18 +232,16 @@ class RelayCore:
         if not isinstance(message, messages.CallOffer) or rooms.seated(session):
             return ignored(message)  # MEDIA-15
         if not rooms.admits(state.call_id, message):
-            return [
-                Count("rooms_refused", "not admitted"),
-                *self._close(session, CloseCode.NOT_ADMITTED),
-            ]  # MEDIA-7
+            refused = Count("rooms_refused", "not admitted")
+            return [refused, *self._close(session, CloseCode.NOT_ADMITTED)]  # MEDIA-7
         self.timers.cancel(session)
         return rooms.join(session, state.call_id, message)
+
+    def _with_ends(self, effects: list[Effect]) -> list[Effect]:
+        """Clean up after every session that these effects close."""
+        closed = [effect.session for effect in effects if isinstance(effect, Close)]
+        return effects + [effect for session in closed for effect in self.lost(session)]
 
     def _close(self, session: int, code: CloseCode) -> list[Effect]:
         """Close a session and clean up after it at once, so that nothing acts for it any more."""
         return [Close(session, code), *self.lost(session)]
-
-
-def ignored(message: messages.Message) -> list[Effect]:
-    """Count a message that has no business where it came."""
-    return [Count("ignored", type(message).__name__)]

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reference.core import media, messages
-from reference.core.call import State
+from reference.core.call import ROOM_PREFIX, TAG_SIZE, By, State, room_name
 from reference.core.effects import Close, Count, Effect, Log, Send, SendDatagram
 from reference.core.errors import CloseCode
 from reference.core.registration import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from reference.core.links import Link
     from reference.core.registration import Identity
     from reference.core.registry import Registry
+    from reference.core.strict_json import JsonObject
 
 
 class Seat(NamedTuple):
@@ -68,10 +70,17 @@ class Rooms:
             del self._seats[older]
             effects.append(Close(older, CloseCode.SEAT_TAKEN))
         effects.append(Log("room.joined", {"call_id": call_id, "fingerprint": who, "count": len(room.seats)}))
-        return effects + self._update(room)
+        announced = [  # FED-31
+            Send(
+                link.session,
+                messages.GlobalRoomActive(room=room_name(call_id), participants=room.participants()),
+            )
+            for link in self._links_of(call_id)
+        ]
+        return effects + self._update(call_id, room) + announced
 
     def leave(self, session: int) -> list[Effect]:
-        """Free the seat of a session that has ended and tell the other participant (MEDIA-13)."""
+        """Free the seat of a session that has ended and tell the other participant (MEDIA-13, FED-32)."""
         seat = self._seats.pop(session, None)
         if seat is None:
             return []
@@ -79,9 +88,10 @@ class Rooms:
         room.leave(seat.fingerprint, session)
         left = Log("room.left", {"call_id": seat.call_id, "fingerprint": seat.fingerprint})
         if room.seats:
-            return [left, *self._update(room)]
+            return [left, *self._update(seat.call_id, room)]
         del self._rooms[seat.call_id]
-        return [left]
+        over = messages.GlobalRoomInactive(room=room_name(seat.call_id))
+        return [left, *(Send(link.session, over) for link in self._links_of(seat.call_id))]
 
     def close(self, call_id: str) -> list[Effect]:
         """Evict everybody from the room of a call that has ended (MEDIA-14)."""
@@ -104,9 +114,40 @@ class Rooms:
         if reason:
             return [Count("datagrams_dropped", reason)]
         others = [other for other in self._rooms[seat.call_id].seats.values() if other != session]
-        if not others:
+        if others:
+            return [SendDatagram(other, data) for other in others]
+        call = self._registry.get(seat.call_id)
+        if call is None or not call.links:
             return [Count("datagrams_dropped", "alone")]
-        return [SendDatagram(other, data) for other in others]
+        return [SendDatagram(call.links[0].session, call.tag + data)]  # FED-28
+
+    def across(self, link: Link, data: bytes) -> list[Effect]:
+        """Hand a datagram of a link to the party that is here, byte for byte (FED-29, FED-30)."""
+        call = link.rooms.get(data[:TAG_SIZE])
+        if call is None:
+            return [Count("datagrams_dropped", "no such room")]
+        reason = media.unfit(data[TAG_SIZE:])
+        if reason:
+            return [Count("datagrams_dropped", reason)]
+        room = self._rooms.get(call.call_id)
+        if room is None:
+            return [Count("datagrams_dropped", "alone")]
+        return [SendDatagram(session, data[TAG_SIZE:]) for session in room.seats.values()]
+
+    def announced(self, link: Link, name: str, participants: Sequence[JsonObject]) -> list[Effect]:
+        """Note who sits in the room at the other relay, if it is the other party (FED-33)."""
+        call = link.calls.get(name.removeprefix(ROOM_PREFIX))
+        if call is None or name != call.room or call.state is not State.ACTIVE:
+            return [Count("ignored", "room")]
+        away = call.caller if call.away is By.CALLER else call.callee
+        seated = [one for one in participants if one.get("fingerprint") == away][:1]
+        call.seated = {**seated[0], "relay_label": link.label} if seated else None
+        room = self._rooms.get(call.call_id)
+        return [] if room is None else self._update(call.call_id, room)
+
+    def _links_of(self, call_id: str) -> list[Link]:
+        call = self._registry.get(call_id)
+        return [] if call is None else call.links
 
     def _answer(self) -> messages.CallAnswer:
         public = media.ephemeral_public(self._ephemeral())
@@ -114,9 +155,12 @@ class Rooms:
             identity_pub=self._identity.public,
             ephemeral_pub=public,
             signature=self._identity.sign(public + media.ANSWER),
-            chosen_profile=messages.GOOD,
+            chosen_profile=media.GOOD,
         )
 
-    def _update(self, room: media.Room) -> list[Effect]:
-        update = messages.RoomUpdate(count=len(room.seats), participants=room.participants())
+    def _update(self, call_id: str, room: media.Room) -> list[Effect]:
+        call = self._registry.get(call_id)
+        away = [] if call is None or call.seated is None else [call.seated]
+        everybody = [*room.participants(), *away]
+        update = messages.RoomUpdate(count=len(everybody), participants=everybody)
         return [Send(session, update) for session in room.seats.values()]

@@ -15,7 +15,7 @@ from reference.core.call import room_name
 from reference.core.effects import Close, Dial, Effect, Send, Tell
 from reference.core.errors import CloseCode
 from reference.core.line import Account, Alarm, Leg
-from reference.core.messages import GOOD
+from reference.core.media import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Policy
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from reference.core.call import Call
+    from reference.core.draining import Draining
     from reference.core.registration import Identity
+    from reference.core.timers import Timers
+
+    Deadlines: TypeAlias = Timers["int | Call | Peer | Draining"]
+    """What a relay waits for: a session, a call, a relay to dial, the end of its draining."""
 
 MINUTE = 60.0
 SMALL_MESSAGE = 16_384
@@ -31,13 +40,35 @@ class Limits:
     reflections_per_second: float = 10.0
     bad_messages: int = 60
     drain: float = 0.0
+    link_offers_burst: int = 2000
+    link_offers_per_second: float = 1000.0
+    hello_timeout: float = 5.0
+    search_timeout: float = 5.0
+
+
+class Trust(StrEnum):
+    """Which relays may open a link (federation, Links)."""
+
+    PROVEN = "proven"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A relay that is trusted: its TLS fingerprint, what it is called here, where it is dialled if at all."""
+
+    fingerprint: str
+    label: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), policy, limits and build.
+    """Who a relay is: its identity, its own reachable `ip:port` (CALL-22), policy, limits, build and peers.
 
     With `authenticate` it asks for a token, which a service of its operator judges (REG-21).
+    `certificate` is the DER that it shows, `epoch` the time of day, in seconds since 1970, at which its
+    clock showed zero; both are for links only.
     """
 
     identity: Identity
@@ -46,6 +77,11 @@ class Setting:
     limits: Limits = Limits()
     build: str | None = None
     authenticate: bool = False
+    phase: Phase = NEWEST
+    peers: tuple[Peer, ...] = ()
+    trust: Trust = Trust.PROVEN
+    certificate: bytes = b""
+    epoch: float = 0.0
 
 
 class Service(StrEnum):
@@ -53,6 +89,7 @@ class Service(StrEnum):
 
     SIGNAL = "signal"
     ROOM = "room"
+    LINK = "link"
 
 
 @dataclass(slots=True)
@@ -85,8 +122,11 @@ class Session:
     bad: deque[float] = field(default_factory=deque)
 
     def may_offer(self, now: float) -> bool:
-        """Count one offer; tell whether it is within the limits (CALL-16)."""
-        return self.offers.take(self.limits.offers_burst, self.limits.offers_per_second, now)
+        """Count one offer; tell whether it is within the limits (CALL-16); a link is allowed more."""
+        limits = self.limits
+        if self.service is Service.LINK:
+            return self.offers.take(limits.link_offers_burst, limits.link_offers_per_second, now)
+        return self.offers.take(limits.offers_burst, limits.offers_per_second, now)
 
     def may_reflect(self, now: float) -> bool:
         """Count one Reflect; tell whether it is within the limits (REFL-5)."""

@@ -18,7 +18,8 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 import schemas
 from reference.core import strict_json
 from reference.core.errors import SchemaViolation
-from reference.core.messages import NAMES, AuthToken, Json, Message
+from reference.core.messages import NAMES, AuthToken, Message
+from reference.core.strict_json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -78,7 +79,7 @@ def shapes(phase: Phase) -> Mapping[str, Shape]:
 
 def _shape(name: str, accept: dict[str, Any], emit: dict[str, Any]) -> Shape:
     kind = NAMES[name]
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns=vars(strict_json))  # where Json is defined
     written = emit[name].get("properties", {})
     lists = frozenset(field.name for field in fields(kind) if field.default == () and field.name in written)
     return Shape(

@@ -12,12 +12,16 @@ import json
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
 
 from reference.core.errors import Malformed
 
-if TYPE_CHECKING:
-    from reference.core.messages import Json
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""Any JSON value."""
+
+JsonObject: TypeAlias = Mapping[str, Json]
+"""A JSON object, such as a QualityProfile or a RoomParticipant."""
 
 DEPTH_LIMIT = 64
 """The most objects and arrays that may be open at once (WIRE-4)."""

@@ -22,9 +22,10 @@ from reference.core.errors import (
 from reference.core.shapes import shapes
 
 if TYPE_CHECKING:
-    from reference.core.messages import Json, Message
+    from reference.core.messages import Message
     from reference.core.phases import Phase
     from reference.core.shapes import Shape
+    from reference.core.strict_json import Json
 
 FRAME_LIMIT = 1_048_576
 """The most bytes a frame carries (WIRE-1)."""
@@ -103,7 +104,11 @@ def decode(payload: bytes, phase: Phase) -> Message:
     Raises Malformed (WIRE-4), UnknownMessage (WIRE-6, PHASE-1) or SchemaViolation (WIRE-5). What the phase
     does not know of a message is kept in its `rest` (WIRE-7, WIRE-11, PHASE-2).
     """
-    value = strict_json.parse(payload)
+    return read(strict_json.parse(payload), phase)
+
+
+def read(value: Json, phase: Phase) -> Message:
+    """Return the message that a JSON value is, as `decode` does; an envelope carries one (federation)."""
     name, body = _open(value)
     shape = shapes(phase).get(name)
     if shape is None:
@@ -131,6 +136,16 @@ def encode(message: Message, phase: Phase) -> bytes:
     Members stand in the order of the schema, those of `rest` behind them; members that are younger
     than the phase are left out. Raises Misuse for what no peer of the phase could read.
     """
+    value = written(message, phase)
+    try:
+        return strict_json.write(value)
+    except (TypeError, ValueError) as fault:
+        name = type(message).__name__
+        raise Misuse(f"no peer of phase {phase} could read this {name}: {fault}") from fault
+
+
+def written(message: Message, phase: Phase) -> Json:
+    """Return the JSON value that `encode` writes; an envelope carries one (federation)."""
     name = type(message).__name__
     shape = shapes(phase).get(name)
     if shape is None:
@@ -141,13 +156,13 @@ def encode(message: Message, phase: Phase) -> bytes:
         if member in shape.readers:
             raise Misuse(f"the rest of {name} has {member!r}, which phase {phase} knows")
     if shape.bare:
-        return strict_json.write(name)
+        return name
     body = _body(message, shape)
     try:
         shape.check(body)
-        return strict_json.write({name: body})
     except (SchemaViolation, TypeError, ValueError) as fault:
         raise Misuse(f"no peer of phase {phase} could read this {name}: {fault}") from fault
+    return {name: body}
 
 
 def _open(value: Json) -> tuple[str, Any]:

@@ -1,7 +1,6 @@
 """QUIC adapter (spec/transport.md): what aioquic neither tells nor bounds.
 
-Rule of this room: the private names of aioquic that the reference uses stay inside it, and the self-test
-exercises them before the first socket opens.
+Rule of this room: private names of aioquic stay inside it; the self-test tries them before a socket opens.
 """
 
 from __future__ import annotations
@@ -123,6 +122,10 @@ class Connection(QuicConnection):
         room = self._max_datagram_size - _PACKET_OVERHEAD - len(self._peer_cid.cid)
         return min(room, (self._remote_max_datagram_frame_size or 0) - 3)
 
+    def keep_datagrams(self, most: int) -> None:
+        """Let `most` outgoing datagrams wait."""
+        self._datagrams_pending = deque(self._datagrams_pending, maxlen=most)
+
     @property
     def datagrams_full(self) -> bool:
         """Tell whether the next datagram takes the place of the oldest that waits."""
@@ -137,8 +140,7 @@ class Connection(QuicConnection):
     def dissolve(self) -> None:
         """Let go of everything; nothing else may be called from now on.
 
-        The stack's objects refer to each other in circles. Left to themselves they stay in memory until
-        Python looks for circles, which it does the more rarely the more connections there are.
+        The stack's objects refer to each other in circles, which Python looks for ever more rarely.
         """
         for space in self._spaces.values():
             space.sent_packets.clear()  # one that carried an acknowledgement leads back to its space

@@ -45,9 +45,11 @@ CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "effects": "what the machines return",
     "gathering": "what a client asks before it advertises, from the chapters reflection and candidates",
     "line": "one call as the client's machine sees it",
+    "links": "the half of federation that knows which relays this one is joined to",
     "messages": "the messages of all chapters",
     "paths": "the two paths of a client's call, from the chapters race and agreement",
     "playout": "the client's buffer; nothing of it is seen from outside",
+    "reception": "the half of the relay's machine that registers",
     "registry": "the table behind registration and call",
     "relay": "the relay's machine; one method a message, over several chapters",
     "rooms": "the table behind media",
@@ -61,6 +63,7 @@ CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
 CORE_WITHOUT_UNIT_TEST: Mapping[str, str] = {
     "__init__": "nothing in it",
     "effects": "declarations only; every test of a machine compares them",
+    "reception": "tried at the door of the relay's machine, in test_relay and test_authentication",
 }
 PROGRAMS = frozenset(set(tree.select("tests/independent/*.py")) - set(tree.select("tests/*/test_*.py")))
 """An outsider's programs, which are no tests: one that sends audio waits for its time."""

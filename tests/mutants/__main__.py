@@ -24,6 +24,7 @@ from tests.mutants import (
     call,
     candidates,
     errors,
+    federation,
     footprint,
     media,
     privacy,
@@ -37,7 +38,7 @@ from tests.mutants import (
 
 CHAPTERS = (
     *(transport, wire, registration, reflection, call, privacy),
-    *(candidates, agreement, media, errors),
+    *(candidates, agreement, media, federation, errors),
 )
 
 

@@ -84,7 +84,7 @@ def any_name() -> None:
     callings.replace = lambda message, **_: message
 
 
-@breaks("CALL-3")
+@breaks("CALL-3", "FED-17", "FED-18")
 def rings_at_once() -> None:
     """Sends CallRinging together with the offer."""
     row(None, Event.OFFER, By.CALLER, to=State.RINGING, caller=(Says.RINGING,))

@@ -20,6 +20,7 @@ class AsksFirst(ClientMutant):
     """Sends a Ping before its registration."""
 
     id = "REG-1"
+    collateral = ("REG-26",)
 
     def connected(self, leg: int, fingerprint: str, now: float) -> list[Effect]:
         """Ask before it is known who asks."""

@@ -63,7 +63,7 @@ def leaves_without_a_word() -> None:
     RelayCore.shutdown = shutdown
 
 
-@breaks("ERR-6")
+@breaks("ERR-6", "ERR-8")
 def normal_shutdown() -> None:
     """Closes every connection with NORMAL when it stops."""
     honest = switch.Switch._one

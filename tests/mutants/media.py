@@ -109,9 +109,11 @@ def no_hurry() -> None:
     """Lets media connections stay that never introduce themselves."""
     honest = RelayCore.connected
 
-    def connected(self: RelayCore, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
-        effects = honest(self, session, sni, address, now)
-        if sni != "_signal":
+    def connected(
+        self: RelayCore, session: int, sni: str | None, address: str, now: float, *others: str | None
+    ) -> list[Effect]:
+        effects = honest(self, session, sni, address, now, *others)
+        if sni not in ("_signal", "_federation"):
             self.timers.cancel(session)
         return effects
 
@@ -215,7 +217,7 @@ def with_bytes(change: Callable[[bytes], bytes]) -> None:
     )
 
 
-@breaks("MEDIA-16")
+@breaks("MEDIA-16", "ERR-9")
 def changes_payload() -> None:
     """Turns over the last byte of a payload of more than 20 bytes."""
     with_bytes(lambda data: data[:-1] + bytes((data[-1] ^ 255,)) if len(data) > 32 else data)

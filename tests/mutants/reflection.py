@@ -37,9 +37,11 @@ def own_address() -> None:
     """Answers with its own address, until the client's changes."""
     honest = RelayCore.connected
 
-    def connected(self: RelayCore, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
+    def connected(
+        self: RelayCore, session: int, sni: str | None, address: str, now: float, *others: str | None
+    ) -> list[Effect]:
         del address
-        return honest(self, session, sni, self.setting.relay_addr, now)
+        return honest(self, session, sni, self.setting.relay_addr, now, *others)
 
     RelayCore.connected = connected
 

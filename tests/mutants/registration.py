@@ -8,6 +8,7 @@ from reference.core import messages
 from reference.core.authentication import Authentication, Verdict
 from reference.core.effects import Close, Effect, Send
 from reference.core.errors import CloseCode
+from reference.core.reception import Reception
 from reference.core.registration import Policy, Presence, Registrant
 from reference.core.relay import RelayCore
 from tests.mutants import breaks
@@ -15,9 +16,9 @@ from tests.mutants import breaks
 
 def without_acknowledgement(*, success: bool) -> None:
     """Never send the acknowledgement with this success."""
-    honest = RelayCore._register_presence
+    honest = Reception.register
 
-    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+    def register(self: Reception, session: int, message: messages.Message) -> list[Effect]:
         return [
             effect
             for effect in honest(self, session, message)
@@ -28,10 +29,10 @@ def without_acknowledgement(*, success: bool) -> None:
             )
         ]
 
-    RelayCore._register_presence = register
+    Reception.register = register
 
 
-@breaks("REG-2")
+@breaks("REG-2", "REG-24")
 def no_acknowledgement() -> None:
     """Registers without saying so."""
     without_acknowledgement(success=True)
@@ -60,24 +61,24 @@ def wrong_signature_is_fine() -> None:
     refuse_only_if("wrong")
 
 
-@breaks("REG-5")
+@breaks("REG-5", "REG-23")
 def refuses_in_silence() -> None:
     """Refuses a registration without an acknowledgement."""
     without_acknowledgement(success=False)
 
 
-@breaks("REG-6")
+@breaks("REG-6", "REG-23")
 def refused_may_stay() -> None:
     """Leaves the connection of a refused registration open."""
-    honest = RelayCore._register_presence
+    honest = Reception.register
 
-    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+    def register(self: Reception, session: int, message: messages.Message) -> list[Effect]:
         effects = honest(self, session, message)
         return [
             it for it in effects if not (isinstance(it, Close) and it.code is CloseCode.REGISTRATION_REFUSED)
         ]
 
-    RelayCore._register_presence = register
+    Reception.register = register
 
 
 @breaks("REG-7", "REG-14", "REG-17", "REG-18", "REG-19")
@@ -97,8 +98,10 @@ def no_hurry_to_register() -> None:
     """Lets connections stay that never register."""
     honest = RelayCore.connected
 
-    def connected(self: RelayCore, session: int, sni: str | None, address: str, now: float) -> list[Effect]:
-        effects = honest(self, session, sni, address, now)
+    def connected(
+        self: RelayCore, session: int, sni: str | None, address: str, now: float, *others: str | None
+    ) -> list[Effect]:
+        effects = honest(self, session, sni, address, now, *others)
         if sni == "_signal":
             self.timers.cancel(session)
         return effects
@@ -109,17 +112,17 @@ def no_hurry_to_register() -> None:
 @breaks("REG-9")
 def answers_strangers() -> None:
     """Answers a Ping before the registration."""
-    honest = RelayCore._register_presence
+    honest = Reception.register
 
-    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+    def register(self: Reception, session: int, message: messages.Message) -> list[Effect]:
         if isinstance(message, messages.Ping):
             return [Send(session, messages.Pong(timestamp_ms=message.timestamp_ms))]
         return honest(self, session, message)
 
-    RelayCore._register_presence = register
+    Reception.register = register
 
 
-@breaks("REG-10")
+@breaks("REG-10", "REG-24")
 def registers_again() -> None:
     """Takes a second registration on the same connection."""
     honest = RelayCore.receive
@@ -129,7 +132,7 @@ def registers_again() -> None:
     ) -> list[Effect]:
         if isinstance(message, messages.RegisterPresence) and session in self.sessions:
             self.presence.forget(session)
-            return self._register_presence(session, message)
+            return self.reception.register(session, message)
         return honest(self, session, message, now, size)
 
     RelayCore.receive = receive
@@ -138,13 +141,13 @@ def registers_again() -> None:
 @breaks("REG-11")
 def leaves_the_older_open() -> None:
     """Does not close a replaced connection."""
-    honest = RelayCore._register_presence
+    honest = Reception.register
 
-    def register(self: RelayCore, session: int, message: messages.Message) -> list[Effect]:
+    def register(self: Reception, session: int, message: messages.Message) -> list[Effect]:
         effects = honest(self, session, message)
         return [it for it in effects if not (isinstance(it, Close) and it.code is CloseCode.REPLACED)]
 
-    RelayCore._register_presence = register
+    Reception.register = register
 
 
 @breaks("REG-12", "REG-11", "REG-13", "CALL-8")

@@ -134,9 +134,9 @@ def serves_anything() -> None:
     honest = relay.RelayCore.connected
 
     def connected(
-        self: relay.RelayCore, number: int, sni: str | None, address: str, now: float
+        self: relay.RelayCore, number: int, sni: str | None, address: str, now: float, *others: str | None
     ) -> list[Effect]:
-        effects = honest(self, number, sni, address, now)
+        effects = honest(self, number, sni, address, now, *others)
         return [it for it in effects if not (isinstance(it, Close) and it.code is CloseCode.NO_SUCH_SERVICE)]
 
     relay.RelayCore.connected = connected
@@ -148,9 +148,9 @@ def ping_stays() -> None:
     honest = relay.RelayCore.connected
 
     def connected(
-        self: relay.RelayCore, number: int, sni: str | None, address: str, now: float
+        self: relay.RelayCore, number: int, sni: str | None, address: str, now: float, *others: str | None
     ) -> list[Effect]:
-        return [] if sni == "ping" else honest(self, number, sni, address, now)
+        return [] if sni == "ping" else honest(self, number, sni, address, now, *others)
 
     relay.RelayCore.connected = connected
 

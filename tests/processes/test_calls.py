@@ -61,7 +61,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
 
 def assert_discreet(log: list[Event]) -> None:
     """Assert that each line of a relay's log that concerns a call names it, and no line a party's address."""
-    alone = {"ready", "registered", "stopped"}
+    alone = {"ready", "registered", "stopped", "link.up", "link.down"}
     (call_id,) = {line["call_id"] for line in log if line["event"] not in alone}
     assert call_id
     own = next(line["addr"] for line in log if line["event"] == "ready")
@@ -70,17 +70,25 @@ def assert_discreet(log: list[Event]) -> None:
     assert {"call.offer", "call.accept", "call.hangup"} <= {line["event"] for line in log}
 
 
-@pytest.mark.parametrize("path", ["direct", "relay"])
-def test_the_demo_is_true(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "path", "relays"),
+    [
+        ("direct", "direct", {"relay"}),
+        ("relay", "relay", {"relay"}),
+        ("linked", "relay", {"north", "south"}),
+    ],
+)
+def test_the_demo_is_true(tmp_path: Path, name: str, path: str, relays: set[str]) -> None:
     """A call of the demo takes the path it should; every packet arrives and the recordings match."""
     with troupe(tmp_path) as cast:
-        scene = CALLS[path](cast, lambda _: None)
-        log = (tmp_path / "relay.log").read_text(encoding="utf-8").splitlines()
-    assert_discreet([json.loads(line) for line in log])
+        scene = CALLS[name](cast, lambda _: None)
+        for relay in relays:
+            log = (tmp_path / f"{relay}.log").read_text(encoding="utf-8").splitlines()
+            assert_discreet([json.loads(line) for line in log])
     assert [path, path] == [one.path for one in scene.paths]
     assert [] == scene.faults
     assert [] == [fault for one in scene.flows for fault in one.faults()]
-    assert {"caller", "relay", "callee"} == {who for _, who, _ in scene.moments}
+    assert {"caller", *relays, "callee"} == {who for _, who, _ in scene.moments}
 
 
 def test_the_demo_can_fail() -> None:

@@ -19,7 +19,8 @@ from reference.core import media
 from reference.core.agreement import Path
 from reference.core.effects import Close, Dial, Effect, Send, Welcome
 from reference.core.line import FIRST_DIRECT, Account, Alarm, Leg
-from reference.core.messages import GOOD, CallAnswer, CallOffer, MediaPathReport, RoomUpdate
+from reference.core.media import GOOD
+from reference.core.messages import CallAnswer, CallOffer, MediaPathReport, RoomUpdate
 from reference.core.paths import Paths
 from reference.core.phases import Phase
 from reference.core.race import Race, Role

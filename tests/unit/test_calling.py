@@ -12,7 +12,8 @@ from reference.core import calling
 from reference.core.effects import Dial
 from reference.core.gathering import Gathering
 from reference.core.line import Account, Line, OwnCall
-from reference.core.messages import GOOD, AcceptMode, CallSetup
+from reference.core.media import GOOD
+from reference.core.messages import AcceptMode, CallSetup
 from reference.core.phases import Phase
 from reference.core.race import Race, Role
 from reference.core.timers import Timers

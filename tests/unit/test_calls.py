@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from reference.core.call import LIVE, By, Call, Event, State
-from reference.core.calls import Calls, Receipt
+from reference.core.call import LIVE, By, Call, Event, Receipt, State
+from reference.core.calls import Calls
 from reference.core.errors import HangupReason
 from reference.core.messages import AcceptMode, CallSetup, DirectCallAnswer, Hangup, MediaPathReport, Message
 from reference.core.phases import NEWEST

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from reference.core.calls import Receipt
+from reference.core.call import Receipt
 from reference.core.effects import Close, Effect, Send, SendDatagram
 from reference.core.errors import HangupReason
 from reference.core.media import Header

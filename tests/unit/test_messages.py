@@ -9,8 +9,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import schemas
+from reference.core import strict_json
 from reference.core.errors import HangupReason
-from reference.core.messages import GOOD, NAMES, AcceptMode, Message
+from reference.core.media import GOOD
+from reference.core.messages import NAMES, AcceptMode, Message
 from reference.core.phases import NEWEST
 
 DEFINITIONS: dict[str, dict[str, Any]] = {
@@ -60,7 +62,7 @@ def test_a_field_without_a_default_is_a_required_member(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_field_has_the_type_that_its_member_needs(name: str) -> None:
     """Byte arrays are bytes, closed sets of words are enumerations, and nothing else is either."""
-    hints = get_type_hints(NAMES[name])
+    hints = get_type_hints(NAMES[name], localns=vars(strict_json))
     for key, schema in DEFINITIONS[name].get("properties", {}).items():
         kinds = [kind for kind in (hints[key], *get_args(hints[key])) if isinstance(kind, type)]
         definition = resolved(schema)

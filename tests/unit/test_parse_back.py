@@ -9,6 +9,7 @@ through every member of every message in every phase.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -196,6 +197,12 @@ def test_a_setup_with_nothing_advertised_is_the_oldest_text() -> None:
 # The rules, one by one, for every member of every message in every phase
 
 
+TEXTS = ("c1", ":".join(["2f"] * 32))
+"""A call_id that is a text like any other, and a TLS fingerprint."""
+ENVELOPED = {"CallRinging": {"call_id": "c1"}}
+"""What stands in an envelope: the only object whose members its schema does not name."""
+
+
 def sample(schema: Definition) -> Any:  # noqa: ANN401  any JSON value
     """Return one value of a schema, with every member and an entry in every list."""
     schema = resolved(schema)
@@ -205,7 +212,9 @@ def sample(schema: Definition) -> Any:  # noqa: ANN401  any JSON value
         return {key: sample(one) for key, one in schema["properties"].items()}
     if schema["type"] == "array":
         return [sample(schema["items"])] * schema.get("minItems", 1)
-    return {"string": "c1", "integer": 7, "number": 0.5, "boolean": True}[schema["type"]]
+    if schema["type"] == "string":
+        return next(one for one in TEXTS if re.search(schema.get("pattern", ""), one))
+    return {"integer": 7, "number": 0.5, "boolean": True, "object": ENVELOPED}[schema["type"]]
 
 
 def body_of(name: str, phase: Phase) -> dict[str, Any]:

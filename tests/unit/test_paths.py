@@ -13,7 +13,8 @@ from reference.core.agreement import Path
 from reference.core.effects import Close, Dial, Effect, Send, Tell, Welcome
 from reference.core.errors import CloseCode
 from reference.core.line import Account, Alarm, Leg
-from reference.core.messages import GOOD, CallAnswer, CallOffer, MediaPathReport, RoomUpdate
+from reference.core.media import GOOD
+from reference.core.messages import CallAnswer, CallOffer, MediaPathReport, RoomUpdate
 from reference.core.paths import ALARMS, Paths
 from reference.core.phases import Phase
 from reference.core.race import Door, Race, Role

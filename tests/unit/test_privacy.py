@@ -23,18 +23,12 @@ from reference.core import privacy, wire
 from reference.core.call import By, Call, Says
 from reference.core.effects import Close, Effect, Send
 from reference.core.errors import BadMessage, HangupReason
-from reference.core.messages import (
-    AcceptMode,
-    DirectCallAnswer,
-    Hangup,
-    JsonObject,
-    MediaPathReport,
-    Message,
-)
+from reference.core.messages import AcceptMode, DirectCallAnswer, Hangup, MediaPathReport, Message
 from reference.core.phases import IMPLEMENTED, NEWEST, Phase
 from reference.core.privacy import NOTHING, Advertised
 from reference.core.relay import RelayCore
 from reference.core.sessions import Limits, Setting
+from reference.core.strict_json import JsonObject
 from tests.world import RELAY, entropy, identity, nothing_is_left, offer, registration
 
 ALICE, BOB = identity("alice"), identity("bob")

@@ -9,8 +9,8 @@ import pytest
 from reference.core import media
 from reference.core.effects import Count
 from reference.core.errors import CloseCode, HangupReason
-from reference.core.media import Header
-from reference.core.messages import GOOD, AcceptMode, CallAnswer, DirectCallAnswer, Hangup, Ping, RoomUpdate
+from reference.core.media import GOOD, Header
+from reference.core.messages import AcceptMode, CallAnswer, DirectCallAnswer, Hangup, Ping, RoomUpdate
 from tests.world import Puppet, World, identity, introduction, nothing_is_left, offer
 
 AUDIO = Header(codec=0, sequence=1, timestamp=20, low_bits=3, reserved=255, version=True).encode() + b"audio"

@@ -214,6 +214,17 @@ def test_drawn_messages_are_as_valid_as_they_claim(name: str, data: st.DataObjec
     assert validator(NEWEST, "accept").is_valid(data.draw(valid(name, NEWEST, "accept")))
 
 
+@pytest.mark.parametrize("phase", ["4", "6"])
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_what_is_drawn_for_an_envelope_is_a_message_of_its_phase(phase: str, data: st.DataObject) -> None:
+    """The schema of an envelope leaves open what it carries; what is drawn for it passes the view as well."""
+    for view in build.VIEWS:
+        drawn = data.draw(valid("FederatedSignalForward", phase, view))
+        inner = drawn["FederatedSignalForward"]["inner"]
+        assert [] == [error.message for error in validator(phase, view).iter_errors(inner)]
+
+
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
 @settings(deadline=None, max_examples=2)
 @given(st.data())

@@ -10,7 +10,8 @@ from reference.core import media
 from reference.core.effects import Close, Dial, Send, Tell
 from reference.core.errors import CloseCode
 from reference.core.line import Account, Alarm, Leg
-from reference.core.messages import GOOD, CallAnswer, CallOffer, Ping, RoomUpdate
+from reference.core.media import GOOD
+from reference.core.messages import CallAnswer, CallOffer, Ping, RoomUpdate
 from reference.core.seat import AGAIN, ATTEMPTS, EVICTED, HANGUP_WITHIN, Over, Seat, Sitting
 from reference.core.timers import Timers
 from tests.world import RELAY, identity

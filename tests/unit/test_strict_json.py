@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reference.core import strict_json
 from reference.core.errors import Malformed
-from reference.core.messages import Json
+from reference.core.strict_json import Json
 from tests.strategies import json_values
 
 DEEP = strict_json.DEPTH_LIMIT

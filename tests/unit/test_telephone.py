@@ -13,8 +13,8 @@ from reference.core import media
 from reference.core.effects import Close, Dial, Effect, Gather, Send, SendDatagram, Tell, Welcome
 from reference.core.errors import CloseCode, HangupReason
 from reference.core.line import FIRST_DIRECT, LINES, Account, Alarm, Answer, Cue, Leg, Line, Way
+from reference.core.media import GOOD
 from reference.core.messages import (
-    GOOD,
     AcceptMode,
     CallAnswer,
     CallRinging,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from reference.core import media
-from reference.core.call import room_name
+from reference.core.call import room_name, tag_of
 from reference.core.media import SessionKey
 from reference.core.registration import REGISTER, ZERO_KEY, Identity, derive, fingerprint, verified
 
@@ -28,8 +28,7 @@ ELSEWHERE = {
     "seed_forms": "forms of a file, not of the wire",
     "rekey": "never run by deployed peers",
     "room_name_hash": "rooms other than calls are outside this protocol",
-    "federation_room_hash": "federation comes with phase 4",
-    "global_room_names": "federation comes with phase 4",
+    "global_room_names": "which rooms deployed relays announce; ours announces those of its calls alone",
 }
 """Parts of the vectors that are not compared here, and why."""
 
@@ -126,11 +125,18 @@ def test_a_room_is_named_as_deployed(row: dict[str, Any]) -> None:
     assert row["relay_media_sni"] == room_name(row["call_id"])
 
 
+@pytest.mark.parametrize("row", ROOMS["federation_room_hash"], ids=lambda row: row["name"])
+def test_the_tag_of_a_room_is_the_deployed_one(row: dict[str, Any]) -> None:
+    """What stands in front of a room's media on a link follows from its name, letter case included."""
+    assert unhex(row, "hash") == tag_of(row["name"])
+
+
 def test_nothing_of_the_vectors_is_passed_over() -> None:
     """Each part of the three files is compared here, or it is said why not."""
     compared = {
         *("identities", "zero_key", "tls_fingerprint_format"),
         *("x25519", "session_key", "sas", "session_id", "aead", "signatures", "call_rooms"),
+        "federation_room_hash",
     }
     assert {*IDENTITY, *SESSION, *ROOMS} == compared | set(ELSEWHERE)
     assert set(CONSTANTS) == {row["message"] for row in SESSION["signatures"]}

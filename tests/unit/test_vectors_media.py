@@ -10,8 +10,8 @@ import pytest
 
 import schemas
 from reference.core import media
-from reference.core.media import Codec, Header, QualityReport
-from reference.core.messages import GOOD, AcceptMode, DirectCallAnswer
+from reference.core.media import GOOD, Codec, Header, QualityReport
+from reference.core.messages import AcceptMode, DirectCallAnswer
 from tests.world import World, introduction, offer
 from tools.chapters import chapters, table, tables
 

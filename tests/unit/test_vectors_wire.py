@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 import schemas
-from reference.core.errors import BadFrame, BadMessage, Malformed, UnknownMessage
+from reference.core.errors import BadFrame, BadMessage, Malformed, SchemaViolation, UnknownMessage
+from reference.core.messages import FederatedSignalForward, Message
 from reference.core.phases import NEWEST, Phase
-from reference.core.wire import FRAME_LIMIT, FrameReader, decode, encode, frame
+from reference.core.wire import FRAME_LIMIT, FrameReader, decode, encode, frame, read
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 SPEC = Path(__file__).parents[2] / "spec"
@@ -38,10 +39,15 @@ DISAGREEMENTS = {
     "CallRinging: lone surrogate in an unknown field: skipped unread": ("takes", "refuses"),
     "CallRinging: huge number in an unknown field: skipped unread": ("takes", "refuses"),
     "CallRinging: invalid UTF-8 in an unknown field": ("takes", "refuses"),
+    "FederatedSignalForward: nested envelope": ("takes", "refuses"),
+    "FederatedSignalForward: envelope nested 40 deep": ("takes", "refuses"),
+    "FederatedSignalForward: envelope nested 63 deep (126 open objects)": ("takes", "refuses"),
+    "FederatedSignalForward: 127 open objects: the most": ("takes", "refuses"),
     "CallRinging: unknown field: ignored": ("rewrites", "keeps"),
     "DirectCallOffer: unknown field in a profile: ignored": ("rewrites", "keeps"),
     "DirectCallOffer: integer for fec_ratio; re-emitted as 0.0": ("rewrites", "keeps"),
     "RoomUpdate: participant without alias and relay_label; re-emitted with null": ("rewrites", "keeps"),
+    "GlobalRoomActive: participants absent reads as empty; re-emitted as []": ("rewrites", "keeps"),
     "Hangup, P0: call_id dropped": ("rewrites", "keeps"),
     "DirectCallOffer, P0: offer with every later field: all dropped": ("rewrites", "keeps"),
     "DirectCallOffer, P3: P3 keeps the reflexive address only": ("rewrites", "keeps"),
@@ -50,13 +56,26 @@ DISAGREEMENTS = {
     "CallSetup, P3: unknown to P3, so null is ignored": ("rewrites", "keeps"),
     "Hangup, P6: call_id dropped by everything before the late P7 addition": ("rewrites", "keeps"),
     "RegisterPresenceAck, P6: relay_build dropped": ("rewrites", "keeps"),
+    "FederatedSignalForward, P4: inner message unknown before P6: "
+    "the envelope fails and a deployed relay drops the link": ("refuses", "takes"),
 }
 """Of each row that is judged or passed on differently: what deployed peers do, and what we do."""
 
+OLDER = {"FederationHello": "P0", "GlobalRoomActive": "P0", "GlobalRoomInactive": "P0"}
+"""Messages that deployed peers have had since this level, and we have since links have a phase, 4."""
+
+OURS = {("FederatedSignalForward", "call_id"): "names the call of a Hangup that names none"}
+"""Members that deployed peers do not know, of messages that they do, and what each is for."""
+
+BARE_INNER = "a unit inner message is a plain string; parsed, then ignored"
+"""The note of the one message that deployed peers read and we refuse: nothing of a call is a string."""
+
+NO_PARTICIPANTS = "already present before P0; participants always emitted; a missing list reads as empty"
+"""The note of the one message that comes out as another text: we leave an empty list out (WIRE-10)."""
+
 OUTSIDE = {
-    "FederatedSignalForward": 9,
+    "FederatedSignalForward": 2,
     "Foo": 2,
-    "GlobalRoomActive": 2,
     "LossRecoveryUpdate": 1,
     "MediaPathReport": 1,
     "QualityDirective": 2,
@@ -167,6 +186,28 @@ def test_a_message_outside_the_phase_is_refused(key: str) -> None:
         decode(payload_of(OTHERS[key]), judge(OTHERS[key]))
 
 
+FINGERPRINT = ":".join(["2f"] * 32)
+
+
+@pytest.mark.parametrize(
+    ("key", "inner"),
+    [
+        ("FederatedSignalForward: unknown inner variant makes the envelope unparseable", UnknownMessage),
+        ("FederatedSignalForward: nested envelope", SchemaViolation),
+    ],
+)
+def test_an_envelope_is_judged_without_what_it_carries(key: str, inner: type[BadMessage]) -> None:
+    """With the fingerprint of a relay in it an envelope is taken and kept, and its inner message refused."""
+    payload = payload_of(JUDGED[key])
+    assert payload.endswith(b'"origin_relay_fp":"x"}}')
+    named = payload.replace(b'"x"', json.dumps(FINGERPRINT).encode())
+    envelope = decode(named, NEWEST)
+    assert isinstance(envelope, FederatedSignalForward)
+    assert named == encode(envelope, NEWEST)
+    with pytest.raises(inner):
+        read(envelope.inner, NEWEST)
+
+
 MESSAGES = rows("messages.json", "messages")
 READABLE = [row for row in MESSAGES if row["message"] in KNOWN]
 FOREIGN = [row for row in MESSAGES if row["message"] not in KNOWN]
@@ -178,50 +219,101 @@ def named(one: dict[str, Any] | Phase) -> str:
     return str(one) if isinstance(one, Phase) else f"{one['message']}-{one['phase']}-{one['note']}"
 
 
-READ = [(row, phase) for row in READABLE for phase in Phase if phase_of(row["read_since"]) <= phase]
-UNREAD = [(row, phase) for row in READABLE for phase in Phase if phase < phase_of(row["read_since"])]
+def read_since(row: dict[str, Any]) -> Phase:
+    """Return the phase since which we read a row: that of deployed parsers, or that of our message."""
+    return max(phase_of(row["read_since"]), Phase.parse(SOURCES[row["message"]]["x-since"]))
+
+
+REFUSED = [row for row in READABLE if row["note"] == BARE_INNER]
+READ = [(row, phase) for row in READABLE if row not in REFUSED for phase in Phase if read_since(row) <= phase]
+UNREAD = [(row, phase) for row in READABLE for phase in Phase if phase < read_since(row)]
+
+
+def check_members(name: str, value: object, message: Message, phase: Phase) -> None:
+    """Check that exactly the members of later phases were kept aside of what was read from a value."""
+    later = {
+        field["field"]
+        for field in rows("messages.json", "fields")
+        if field["message"] == name and phase < phase_of(field["since"])
+    }
+    members = set(value[name]) if isinstance(value, dict) else set()
+    assert name == type(message).__name__
+    assert members & later == set(message.rest)
+
+
+def written(row: dict[str, Any]) -> str:
+    """Return the text that becomes of a row: its own, but for the empty list that we leave out."""
+    text: str = row["text"]
+    if row["note"] != NO_PARTICIPANTS:
+        return text
+    assert text.endswith(',"participants":[]}}')
+    return text.replace(',"participants":[]', "")
 
 
 @pytest.mark.parametrize(("row", "phase"), READ, ids=named)
 def test_a_deployed_message_comes_out_byte_for_byte(row: dict[str, Any], phase: Phase) -> None:
     """What a deployed peer of any phase writes is read by every phase that has the message.
 
-    It is written again as the same text, and only members of later phases are kept aside.
+    It is written again as the same text, and only members of later phases are kept aside. The same is
+    true of the message that an envelope carries.
     """
     message = decode(row["text"].encode(), phase)
-    assert row["message"] == type(message).__name__
-    assert row["text"] == encode(message, phase).decode()
-    later = {
-        field["field"]
-        for field in rows("messages.json", "fields")
-        if field["message"] == row["message"] and phase < phase_of(field["since"])
-    }
-    members = set(row["json"][row["message"]]) if isinstance(row["json"], dict) else set()
-    assert members & later == set(message.rest)
-    assert (phase < phase_of(row["kept_since"])) == bool(message.rest)
+    assert written(row) == encode(message, phase).decode()
+    check_members(row["message"], row["json"], message, phase)
+    rests = [message.rest]
+    if isinstance(message, FederatedSignalForward):
+        carried = read(message.inner, phase)
+        assert json.dumps(message.inner) == json.dumps(json.loads(encode(carried, phase)))
+        check_members(next(iter(message.inner)), message.inner, carried, phase)
+        rests.append(carried.rest)
+    assert (phase < phase_of(row["kept_since"])) == any(rests)
 
 
 @pytest.mark.parametrize(("row", "phase"), UNREAD, ids=named)
 def test_a_deployed_message_of_a_later_phase_is_unknown(row: dict[str, Any], phase: Phase) -> None:
-    """What deployed parsers of a phase cannot read is an unknown message to ours of that phase."""
-    with pytest.raises(UnknownMessage, match=row["message"]):
+    """What deployed parsers of a phase cannot read is unknown to ours, as is what OLDER lists.
+
+    In an envelope that our parser does know it is the inner message that is unknown.
+    """
+    if phase < Phase.parse(SOURCES[row["message"]]["x-since"]):
+        with pytest.raises(UnknownMessage, match=row["message"]):
+            decode(row["text"].encode(), phase)
+        return
+    envelope = decode(row["text"].encode(), phase)
+    assert isinstance(envelope, FederatedSignalForward)
+    with pytest.raises(UnknownMessage, match=next(iter(envelope.inner))):
+        read(envelope.inner, phase)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase >= Phase.FEDERATION], ids=str)
+def test_an_envelope_with_a_string_in_it_is_refused(phase: Phase) -> None:
+    """Deployed peers read such an envelope and do nothing; of the messages of a call none is a string."""
+    (row,) = REFUSED
+    with pytest.raises(SchemaViolation, match=r"FederatedSignalForward\.inner breaks the rule type"):
         decode(row["text"].encode(), phase)
 
 
 def test_the_readable_messages_are_those_of_the_newest_phase() -> None:
-    """Every message of ours has a row and exists since the phase that the vectors give; no row is lost."""
+    """Every message of ours has a row and exists since the phase that the vectors give; no row is lost.
+
+    Those in OLDER are younger here than there, and no other one is.
+    """
     assert {row["message"] for row in READABLE} == KNOWN
     since = {row["message"]: phase_of(row["since"]) for row in rows("messages.json", "variants")}
-    assert {name: since[name] for name in KNOWN} == {
-        name: Phase.parse(SOURCES[name]["x-since"]) for name in KNOWN
+    ours = {name: Phase.parse(SOURCES[name]["x-since"]) for name in KNOWN}
+    assert {name: since[name] for name in KNOWN - set(OLDER)} == {
+        name: ours[name] for name in KNOWN - set(OLDER)
     }
+    assert {name: since[name] for name in OLDER} == {name: phase_of(level) for name, level in OLDER.items()}
+    assert {ours[name] for name in OLDER} == {Phase.FEDERATION}
+    assert [NO_PARTICIPANTS] == [row["note"] for row in READABLE if written(row) != row["text"]]
     assert set(since) - KNOWN == {row["message"] for row in FOREIGN}
 
 
 @every_phase
 @pytest.mark.parametrize("row", FOREIGN, ids=named)
 def test_a_deployed_message_outside_the_phases_is_unknown(row: dict[str, Any], phase: Phase) -> None:
-    """Messages between relays, and those with no part in a call, are refused by name in every phase."""
+    """Messages with no part in a call or in a link between relays are refused by name in every phase."""
     with pytest.raises(UnknownMessage, match=row["message"]):
         decode(row["text"].encode(), phase)
 
@@ -257,10 +349,11 @@ def test_a_member_is_dated_required_and_nullable_as_deployed(row: dict[str, Any]
 
 
 def test_the_table_of_deployed_fields_has_every_member() -> None:
-    """A message that the table of deployed fields names has no member beyond it."""
+    """A message that the table of deployed fields names has no member beyond it but those in OURS."""
     named_in_it = {row["message"] for row in FIELDS}
     ours = {(name, key) for name in named_in_it for key in SOURCES[name]["properties"]}
-    assert {(row["message"], row["field"]) for row in FIELDS} == ours
+    assert {(row["message"], row["field"]) for row in FIELDS} == ours - set(OURS)
+    assert set() == set(OURS) - ours
 
 
 @pytest.mark.parametrize("row", rows("frames.json", "frames"), ids=lambda row: row["name"])

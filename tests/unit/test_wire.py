@@ -22,8 +22,8 @@ from reference.core.errors import (
     SchemaViolation,
     UnknownMessage,
 )
+from reference.core.media import GOOD
 from reference.core.messages import (
-    GOOD,
     AcceptMode,
     AuthToken,
     CallRinging,
@@ -31,7 +31,6 @@ from reference.core.messages import (
     DirectCallAnswer,
     DirectCallOffer,
     Hangup,
-    Json,
     MediaPathReport,
     Ping,
     Reflect,
@@ -39,6 +38,7 @@ from reference.core.messages import (
     RoomUpdate,
 )
 from reference.core.phases import NEWEST
+from reference.core.strict_json import Json
 from reference.core.wire import FRAME_LIMIT, FrameReader, decode, encode, frame
 from tests.strategies import faults, json_values, valid, with_members
 
