@@ -3,7 +3,7 @@ SYSTEM_PYTHON ?= python3
 PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench lab options schemas pins clean
+.PHONY: help setup demo test check docs bench abuse soak lab options schemas pins clean
 
 help:  ## say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/'
@@ -25,6 +25,12 @@ docs: setup  ## build the site into site/
 
 bench: setup  ## measure the relay on this machine
 	@$(PYTHON) -m bench
+
+abuse: setup  ## let misbehaving clients loose on a relay, and see what it costs the others
+	@$(PYTHON) -m bench.abuse
+
+soak: setup  ## load two linked relays for ten minutes, and explain what they counted
+	@$(PYTHON) -m bench.soak
 
 lab: setup  ## the network laboratory
 	@$(PYTHON) -m tools.lab

@@ -20,7 +20,7 @@ from bench.process import ROOT, BenchError
 from bench.scenario import FULL, QUICK
 
 LIMIT = 240.0
-"""Seconds after which a run is given up; on two free cores it takes about 130."""
+"""Seconds after which a run is given up; on two free cores it takes about 150."""
 
 
 class Bars:

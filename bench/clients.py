@@ -142,13 +142,13 @@ def _nothing() -> None:
 
 
 class Client(Waiter):
-    """One registered person, who takes every call."""
+    """One registered person, who takes every call if nothing else is asked for."""
 
-    def __init__(self, crowd: Crowd, relay: tuple[str, int]) -> None:
-        """Prepare a client with a fresh identity."""
+    def __init__(self, crowd: Crowd, relay: tuple[str, int], answer: Answer = Answer.GENERIC) -> None:
+        """Prepare a client with a fresh identity; `answer` is what it does with a call."""
         super().__init__()
         identity = Identity.from_seed(secrets.token_bytes(32))
-        account = Account(identity, format_address(*relay), answer=Answer.GENERIC, way=Way.RELAY)
+        account = Account(identity, format_address(*relay), answer=answer, way=Way.RELAY)
         self.core = ClientCore(account, secrets.token_bytes, lambda: 0.0)
         self.crowd = crowd
         self.sessions: dict[Leg, int] = {}
@@ -162,10 +162,30 @@ class Client(Waiter):
         return self.core.account.identity.fingerprint
 
     @property
+    def line(self) -> Line | None:
+        """Where its call stands, if it has one."""
+        call = self.core.telephone.call
+        return None if call is None else call.line
+
+    @property
     def talking(self) -> bool:
         """Tell whether both parties of its call are in the room."""
-        call = self.core.telephone.call
-        return call is not None and call.line is Line.TALKING
+        return self.line is Line.TALKING
+
+    @property
+    def set_up(self) -> bool:
+        """Tell whether it has the CallSetup of its call."""
+        return self.line in {Line.CONNECTING, Line.TALKING}
+
+    @property
+    def ringing(self) -> bool:
+        """Tell whether its call has come as far as to the other party."""
+        return self.line not in {None, Line.PREPARING, Line.PLACED}
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing of a call is left."""
+        return self.line is None and Leg.MEDIA not in self.sessions
 
     async def register(self) -> None:
         """Connect and register; raises StepError when the relay refuses."""
@@ -179,18 +199,26 @@ class Client(Waiter):
         self._perform(self.core.stop())
         await self.until(lambda: not self.sessions)
 
-    async def call(self, callee: Client) -> None:
-        """Call somebody until both are in the room; raises StepError when it ends before."""
+    def place(self, callee: Client) -> None:
+        """Call somebody, and wait for nothing."""
         self.ended = callee.ended = ""
         self._perform(self.core.place(callee.fingerprint, time.monotonic()))
+
+    async def call(self, callee: Client) -> None:
+        """Call somebody until both are in the room; raises StepError when it ends before."""
+        self.place(callee)
         for party in (self, callee):
             await party.until(lambda party=party: party.talking or bool(party.ended or self.ended))  # type: ignore[misc]
         if not (self.talking and callee.talking):
             raise StepError(f"a call ended before it began: {self.ended or callee.ended}")
 
+    def end(self) -> None:
+        """Hang up, and wait for nothing."""
+        self._perform(self.core.hangup())
+
     async def hang_up(self, callee: Client) -> None:
         """End the call; returns when neither side has a call or a media connection."""
-        self._perform(self.core.hangup())
+        self.end()
         for party in (self, callee):
             await party.until(lambda party=party: bool(party.ended) and Leg.MEDIA not in party.sessions)  # type: ignore[misc]
 

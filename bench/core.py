@@ -64,7 +64,7 @@ class Scene:
             identity_pub=caller.public,
             ephemeral_pub=bytes(32),
             signature=bytes(64),
-            supported_profiles=[messages.GOOD],
+            supported_profiles=[media.GOOD],
         )
         return wire.encode(offer, NEWEST)
 
@@ -73,7 +73,7 @@ class Scene:
         offer = self.offer()
         call_id = f"{self.placed:032x}"
         answer = messages.DirectCallAnswer(
-            call_id=call_id, accept_mode=AcceptMode.ACCEPT_GENERIC, chosen_profile=messages.GOOD
+            call_id=call_id, accept_mode=AcceptMode.ACCEPT_GENERIC, chosen_profile=media.GOOD
         )
         hangup = messages.Hangup(reason=HangupReason.NORMAL)
         return [
@@ -115,7 +115,7 @@ class Scene:
             identity_pub=person.public,
             ephemeral_pub=public,
             signature=person.sign(public + media.OFFER),
-            supported_profiles=[messages.GOOD],
+            supported_profiles=[media.GOOD],
         )
         return wire.encode(join, NEWEST)
 

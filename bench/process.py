@@ -80,6 +80,10 @@ class Measured:
         finally:
             connection.close()
 
+    async def page(self) -> str:
+        """Return all that it serves as metrics."""
+        return await asyncio.to_thread(self._fetch)
+
 
 @contextlib.asynccontextmanager
 async def relay(name: str, out: Path, *options: str) -> AsyncIterator[Measured]:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from bench import core, dialogues, paths, process, scenario
+from bench import core, dialogues, paths, process, scenario, throughput
 from bench.clients import Client, Crowd
 from bench.process import Measured
 from bench.report import Report, Row, Verdict
@@ -142,10 +142,12 @@ async def measured(size: Size, out: Path, told: Told) -> Report:
         stack.push_async_callback(sockets.close)
         found = await Bench(size, told, sockets, crowd, quiet, floor).run()
     found.idle = await _idle(size, out, told)
+    through = await throughput.measured(size, out, told)
     times = await paths.measured(size, out, told)
     speed = await dialogues.measured(size, out, told)
     report = Report(_setting(size))
     _rows(report, found, size)
+    throughput.rows(report, through)
     _core_rows(report, size)
     paths.rows(report, times)
     dialogues.rows(report, speed, size)

@@ -55,6 +55,9 @@ class Size:
     series: int = 5
     rounds: int = 20  # a series, each with a call on either path
     dead_paths: int = 3
+    at_once: int = 16  # calls, where it is asked how many go through
+    talk: int = 50  # datagrams each way in one of them
+    turns: int = 6
     dialogues: int = 1000
     judged: tuple[str, ...] = ()  # areas; none stands for all
 
@@ -73,6 +76,9 @@ QUICK = Size(
     repetitions=3,
     rounds=10,
     dead_paths=1,
+    at_once=4,
+    talk=20,
+    turns=2,
     dialogues=100,
     judged=("SEC",),
 )
