@@ -25,9 +25,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1200.0
 """Seconds that one step may take."""
-THINKING, TRAFFIC = ("laws", "unit", "loopback"), ("processes",)
-PROOFS = ("suite", "independent", "pages")
-"""Rooms with a step of their own, which `make test` leaves to the gate: runs of the suite."""
+THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
+PROOFS = ("scenarios", "suite", "independent", "pages")
+"""Rooms with a step of their own, which `make test` leaves to the gate: scenes and runs of the suite."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"

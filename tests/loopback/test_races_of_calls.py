@@ -1,7 +1,7 @@
 """Whole calls between two clients on loopback: their races, their paths, and what they leave behind.
 
 The relay and both clients run in this process, with real sockets. These are the scenarios *reflection of two
-clients at once* and *race* of the tests of deployed peers (see tests/processes/test_deployed_scenarios.py).
+clients at once* and *race* of the tests of deployed peers (see tests/scenarios/test_deployed_scenarios.py).
 """
 
 from __future__ import annotations
