@@ -20,8 +20,8 @@ test: setup  ## run the project's own tests
 check: setup  ## run the whole gate
 	@$(PYTHON) -m tools.gate
 
-docs: setup  ## build the site into site/
-	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+docs: setup  ## build the site into out/site/
+	@$(PYTHON) -m tools.site
 
 bench: setup  ## measure the relay on this machine
 	@$(PYTHON) -m bench
@@ -45,4 +45,4 @@ pins: setup  ## write requirements/ anew from pyproject.toml
 	@$(PYTHON) -m tools.pins
 
 clean: ## remove everything that can be made again
-	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist out site
+	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist out

@@ -1,6 +1,6 @@
 """Chapters: reads the requirements, tables and fenced blocks of `spec/*.md`.
 
-Shared by the laws (tests/laws) and the site (docs/hooks.py). The suite has a reader of its own:
+Shared by the laws (tests/laws) and the site (tools/site). The suite has a reader of its own:
 it judges from its own copy of the text.
 
 A requirement is one line, and its notes are the quoted lines beneath it:

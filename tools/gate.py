@@ -87,7 +87,7 @@ STEPS = (
     Step("imports", ("-c", "from importlinter.cli import lint_imports_command as run; run()")),
     Step("schemas", ("-m", "schemas.build", "--check")),
     Step("pins", ("-m", "tools.pins", "--check")),
-    Step("docs", ("-m", "mkdocs", "build", "--strict", "--quiet")),
+    Step("docs", ("-m", "tools.site"), talks=True),
     Step(
         "suite",
         ("-m", "conformance", "run", "--role", "relay", "--target", "ref:", "--out", "out/conformance"),

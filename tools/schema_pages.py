@@ -30,6 +30,12 @@ def views() -> list[Path]:
     return [path.relative_to(SCHEMAS) for path in sorted(SCHEMAS.glob(f"phases/*/*{SUFFIX}"))]
 
 
+def pages() -> dict[str, str | bytes]:
+    """Return the index and a page for every chapter's schema, by path in the site's tree."""
+    made: dict[str, str | bytes] = {"schemas/README.md": index()}
+    return made | {f"schemas/{stem}.md": page(stem) for stem in sources()}
+
+
 def index() -> str:
     """Return the page that leads to the chapters' schemas and to the views of each phase."""
     lines = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped] # published without types
+import yaml
 
 from conformance.verdicts import Exit
 

@@ -1,0 +1,83 @@
+"""The site's assembly: what it links, what it completes, and what it complains about."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tools.site import assembly, configuration
+from tools.site.linking import Linking
+
+PAGES = frozenset({"index.md", "how-to/lab.md", "spec/call.md", "spec/README.md", "decisions/0001.md"})
+
+
+def linked(text: str, path: str = "how-to/lab.md") -> tuple[str, list[str]]:
+    """Return the text of a page with its links, and the complaints."""
+    complaints: list[str] = []
+    return Linking(PAGES, complaints).linked(path, text), complaints
+
+
+def test_the_site_of_this_tree_has_no_complaints() -> None:
+    """Every page of the tree is assembled, and each has a title of its own."""
+    pages, complaints = assembly.assemble()
+    assert [] == complaints
+    assert {"index.md", "spec/call.md", "spec/README.md", "schemas/README.md"} <= set(pages)
+    assert "docs/hooks.py" not in pages
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("as CALL-3 says", "as [CALL-3](../spec/call.md#CALL-3) says"),
+        ("| CALL-3 |", "| [CALL-3](../spec/call.md#CALL-3) |"),
+        ("`CALL-3`", "`CALL-3`"),
+        ("## CALL-3", "## CALL-3"),
+        ("```\nCALL-3\n```", "```\nCALL-3\n```"),
+        ('<a href="x">CALL-3</a>', '<a href="x">CALL-3</a>'),
+        ("RFC-8445 and UTF-8", "RFC-8445 and UTF-8"),
+        ("[CALL-3](../../spec/call.md)", "[CALL-3](../spec/call.md#CALL-3)"),
+        ("[spec](../../spec/README.md#areas)", "[spec](../spec/README.md#areas)"),
+        ("[the folder](../../spec/)", "[the folder](../spec/README.md)"),
+        ("[home](../index.md)", "[home](../index.md)"),
+        ("[code](../../Makefile)", "code (`Makefile` in the tree)"),
+        ("[below](#below)", "[below](#below)"),
+    ],
+)
+def test_links_lead_to_pages(text: str, expected: str) -> None:
+    """An id in running text is linked, a target is led to its page, and code stays as it is."""
+    assert (expected, []) == linked(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("CALL-999", "how-to/lab.md names CALL-999, which is no requirement"),
+        ("[x](gone.md)", "how-to/lab.md links gone.md, which is not there"),
+    ],
+)
+def test_what_is_not_there_is_told(text: str, complaint: str) -> None:
+    """An id that no chapter has and a target that does not exist are complaints that name page and target."""
+    assert (text, [complaint]) == linked(text)
+
+
+def test_programs_and_states_that_are_not_there_are_told() -> None:
+    """A page that shows a program or draws states which do not exist is complained about."""
+    complaints: list[str] = []
+    text = "{{ examples/none.py }}\n\n```states from=nothing\n```"
+    assert text == assembly.completed("how-to/lab.md", text, complaints)
+    assert ["how-to/lab.md shows examples/none.py, which is not there"] == complaints[:1]
+    assert complaints[1].startswith("how-to/lab.md: no states to draw from 'nothing'")
+
+
+def test_a_requirement_gets_its_anchor() -> None:
+    """A requirement can be linked by its id, and each of its notes is a line of its own."""
+    text = "**CALL-3** (relay, since 0): A relay MUST.\n> Why: so.\n"
+    anchor = '<a id="CALL-3"></a>**[CALL-3](#CALL-3 "Permalink to CALL-3")** (relay, since 0): A relay MUST.'
+    assert f"{anchor}\n>\n> *Why:* so.\n" == assembly.anchored(text)
+
+
+def test_a_star_of_the_navigation_is_the_rest_of_its_folder() -> None:
+    """An entry `folder/*` becomes the pages of the folder which the navigation does not name elsewhere."""
+    written = yaml.safe_load(configuration.written(["decisions/index.md", "decisions/0001.md", "index.md"]))
+    decisions = next(entry["Decisions"] for entry in written["nav"] if "Decisions" in entry)
+    assert ["decisions/index.md", "decisions/0001.md"] == decisions

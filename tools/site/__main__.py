@@ -1,0 +1,63 @@
+"""`python -m tools.site`: assembles the tree of pages in out/docs/ and builds the site from it into out/site/.
+
+Any complaint of the assembly or of the builder ends it with exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tools.chapters import ROOT
+from tools.site import assembly, configuration
+
+OUT = ROOT / "out"
+LIMIT = 300.0
+"""Seconds after which a builder that does not end is broken."""
+COMMANDS = {
+    "mkdocs": ("-m", "mkdocs", "build", "--strict", "--quiet", "--config-file"),
+    "zensical": ("-m", "zensical", "build", "--strict", "--clean", "--config-file"),
+}
+Builder = Literal["mkdocs", "zensical", "none"]
+
+
+def write(pages: assembly.Pages, tree: Path) -> None:
+    """Write the pages whose content changed, and remove the files that are no page any more."""
+    for path, content in pages.items():
+        place = tree / path
+        there = content if isinstance(content, bytes) else content.encode()
+        if not place.is_file() or place.read_bytes() != there:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(there)
+    for place in [found for found in tree.rglob("*") if found.is_file()]:
+        if place.relative_to(tree).as_posix() not in pages:
+            place.unlink()
+
+
+def main(
+    builder: Annotated[Builder, typer.Option(help="What makes HTML of the tree.")] = "mkdocs",
+) -> None:
+    """Assemble the pages and build the site."""
+    pages, complaints = assembly.assemble()
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    if complaints:
+        raise typer.Exit(1)
+    write(pages, OUT / "docs")
+    (OUT / "mkdocs.yml").write_text(configuration.written(pages), encoding="utf-8")
+    if builder != "none":
+        command = [sys.executable, *COMMANDS[builder], "out/mkdocs.yml"]
+        environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)  # noqa: S603 - our own
+        if done.returncode:
+            raise typer.Exit(1)
+        print(f"{len(pages)} files became out/site")
+
+
+if __name__ == "__main__":
+    typer.run(main)

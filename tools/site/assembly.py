@@ -1,0 +1,104 @@
+"""Assembly: every file of the site's tree, gathered from where it stands, with its text completed.
+
+    docs/        as it is, but for examples (programs stand beside the pages that show them)
+    spec/        the chapters, each requirement with its anchor, the states drawn from their tables
+    schemas/     the files themselves
+    ROOMS        pages that are generated, each room a module of this package
+
+Rules of this file: nothing is copied into the repository; what is wrong in a page is a complaint that names
+the page, and a site with complaints is not built.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from tools import chapters, diagram, schema_pages
+from tools.site.linking import Linking
+
+Pages = dict[str, str | bytes]
+"""Files of the site's tree by their path in it: text of a page, or the bytes of another file."""
+DOCS = chapters.ROOT / "docs"
+EXAMPLES = DOCS / "how-to" / "examples"
+ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages,)
+"""What generates pages."""
+STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
+TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
+EXAMPLE = re.compile(r"^\{\{ (?P<name>examples/[\w./-]+) \}\}$", re.MULTILINE)
+LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[\w./-]+) \}\}")
+
+
+def assemble() -> tuple[Pages, list[str]]:
+    """Return the files of the site by path, and what is wrong with them, a sentence each."""
+    complaints: list[str] = []
+    pages = gathered()
+    linking = Linking(frozenset(pages), complaints)
+    for path, content in pages.items():
+        if isinstance(content, str) and path.endswith(".md"):
+            pages[path] = linking.linked(path, completed(path, content, complaints))
+    return pages, complaints
+
+
+def gathered() -> Pages:
+    """Return every file as it stands, or as its room generates it."""
+    pages: Pages = {}
+    for place in sorted(DOCS.rglob("*")):
+        if place.is_file() and not place.is_relative_to(EXAMPLES) and "__pycache__" not in place.parts:
+            path = place.relative_to(DOCS).as_posix()
+            pages[path] = place.read_text("utf-8") if place.suffix == ".md" else place.read_bytes()
+    pages |= {f"spec/{stem}.md": text for stem, text in chapters.chapters().items()}
+    pages |= {
+        f"schemas/{place.relative_to(schema_pages.SCHEMAS).as_posix()}": place.read_bytes()
+        for place in sorted(schema_pages.SCHEMAS.rglob(f"*{schema_pages.SUFFIX}"))
+    }
+    for room in ROOMS:
+        pages |= room()
+    return pages
+
+
+def completed(path: str, text: str, complaints: list[str]) -> str:
+    """Return a page with the programs it shows, the states it draws and the anchors of its requirements."""
+
+    def example(place: re.Match[str]) -> str:
+        program = DOCS / posixpath.dirname(path) / place["name"]
+        if program.is_file():
+            return program.read_text(encoding="utf-8").rstrip()
+        complaints.append(f"{path} shows {place['name']}, which is not there")
+        return place[0]
+
+    def length(place: re.Match[str]) -> str:
+        return str(sum(bool(line.strip()) for line in example(place).splitlines()))
+
+    def drawn(chapter: str, otherwise: str) -> str:
+        try:
+            table = chapters.table(chapter, "from", "event", "to")
+            return f"\n{diagram.draw(table, f'States of {chapter}, drawn from the table of transitions')}\n"
+        except (KeyError, ValueError) as error:
+            complaints.append(f"{path}: no states to draw from {chapter!r}: {error}")
+            return otherwise
+
+    text = LENGTH.sub(length, EXAMPLE.sub(example, text))
+    text = STATES.sub(lambda fence: drawn(fence["chapter"], fence[0]), text)
+    stem = Path(path).stem
+    text = TRANSITIONS.sub(lambda mark: drawn(stem, mark[0]), text)
+    return anchored(text) if path.startswith("spec/") else text
+
+
+def anchored(text: str) -> str:
+    """Give each requirement its anchor and permalink, and each of its notes a line of its own."""
+    anchor = r'<a id="\g<id>"></a>**[\g<id>](#\g<id> "Permalink to \g<id>")** '
+
+    def change(part: str) -> str:
+        part = re.sub(r"^\*\*(?P<id>[A-Z]+-[1-9][0-9]*)\*\* (?=\()", anchor, part, flags=re.MULTILINE)
+        return re.sub(r"^> (?P<name>Why|Seen|Check): ", r">\n> *\g<name>:* ", part, flags=re.MULTILINE)
+
+    return outside_fences(text, change)
+
+
+def outside_fences(text: str, change: Callable[[str], str]) -> str:
+    """Return a text with `change` made to what stands outside of its fenced blocks."""
+    parts = re.split(r"^(```[^\n]*\n.*?^```[^\S\n]*$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part.startswith("```") else change(part) for part in parts)
