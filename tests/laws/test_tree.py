@@ -124,11 +124,12 @@ def test_the_gate_can_be_run() -> None:
 
 
 def test_the_changelog_has_its_headings() -> None:
-    """What is not released yet is told under the four headings, in their order."""
+    """What is not released yet is told under the five headings, in their order."""
     text = (tree.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     _, _, unreleased = text.partition("## [Unreleased]\n")
     section = re.split(r"^## ", unreleased, maxsplit=1, flags=re.MULTILINE)[0]
-    assert ["Spec", "Schemas", "Suite", "Reference"] == re.findall(r"^### (.+)$", section, re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", section, re.MULTILINE)
+    assert ["Spec", "Schemas", "Suite", "Reference", "Site"] == headings
 
 
 def test_decisions_are_numbered_and_have_one_form() -> None:
