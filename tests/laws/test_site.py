@@ -8,7 +8,7 @@ import yaml
 from tools.site import assembly, configuration
 from tools.site.linking import Linking
 
-UNKNOWN = "-".join(("CALL", "999"))
+UNKNOWN = f"CALL-{999}"
 """An id that no chapter has, written so that it is not taken for one that this file cites."""
 PAGES = frozenset({"index.md", "how-to/lab.md", "spec/call.md", "spec/README.md", "decisions/0001.md"})
 
