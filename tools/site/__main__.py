@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from tools.chapters import ROOT
-from tools.site import assembly, configuration
+from tools.site import assembly, configuration, crawl
 
 OUT = ROOT / "out"
 LIMIT = 300.0
@@ -41,6 +41,7 @@ def write(pages: assembly.Pages, tree: Path) -> None:
 
 def main(
     builder: Annotated[Builder, typer.Option(help="What makes HTML of the tree.")] = "mkdocs",
+    out: Annotated[Path, typer.Option(help="Where the tree and the site are written.")] = OUT,
 ) -> None:
     """Assemble the pages and build the site."""
     pages, complaints = assembly.assemble()
@@ -48,15 +49,19 @@ def main(
         print(complaint, file=sys.stderr)
     if complaints:
         raise typer.Exit(1)
-    write(pages, OUT / "docs")
-    (OUT / "mkdocs.yml").write_text(configuration.written(pages), encoding="utf-8")
+    write(pages, out / "docs")
+    (out / "mkdocs.yml").write_text(configuration.written(pages), encoding="utf-8")
     if builder != "none":
-        command = [sys.executable, *COMMANDS[builder], "out/mkdocs.yml"]
+        command = [sys.executable, *COMMANDS[builder], str(out / "mkdocs.yml")]
         environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
         done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)  # noqa: S603 - our own
         if done.returncode:
             raise typer.Exit(1)
-        print(f"{len(pages)} files became out/site")
+            for complaint in (lost := crawl.complaints(out / "site")):
+            print(complaint, file=sys.stderr)
+        if lost:
+            raise typer.Exit(1)
+        print(f"{len(pages)} files became {out / 'site'}")
 
 
 if __name__ == "__main__":
