@@ -30,7 +30,7 @@ SETTLED = """async scheme => {
   document.querySelector('.md-header') && document.body.setAttribute('data-md-color-scheme', scheme);
   document.querySelectorAll('details').forEach(it => { it.open = true });
   if (!document.getElementById('at-rest')) document.head.insertAdjacentHTML('beforeend',
-    '<style id="at-rest">*, ::before, ::after { transition: none !important; animation: none !important }</style>');
+    '<style id="at-rest">* { transition: none !important; animation: none !important }</style>');
   await document.fonts.ready;
   await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
 }"""

@@ -54,12 +54,14 @@ def build(builder: Builder, out: Path) -> list[str]:
 def main(
     builder: Annotated[Builder, typer.Option(help="What makes HTML of the tree.")] = "mkdocs",
     out: Annotated[Path, typer.Option(help="Where the tree and the site are written.")] = OUT,
+    *,
+    versions: Annotated[bool, typer.Option("--versions", help="Show a selector of versions.")] = False,
 ) -> None:
     """Assemble the pages, build the site and follow its links."""
     pages, complaints = assembly.assemble()
     if not complaints:
         write(pages, out / "docs")
-        (out / "mkdocs.yml").write_text(configuration.written(pages), encoding="utf-8")
+        (out / "mkdocs.yml").write_text(configuration.written(pages, versions=versions), encoding="utf-8")
         complaints = build(builder, out)
     for complaint in complaints:
         print(complaint, file=sys.stderr)
