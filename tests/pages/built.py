@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +24,11 @@ def served(folder: Path) -> Iterator[str]:
             """Say nothing of each request."""
 
         def do_GET(self) -> None:
-            """Send a file, compressed where that is worth it."""
+            """Send a file, compressed where that is worth it; a browser that has gone is no fault."""
+            with suppress(ConnectionError):
+                self._send()
+
+        def _send(self) -> None:
             path = Path(self.translate_path(self.path))
             if path.is_dir():
                 path /= "index.html"
