@@ -86,7 +86,7 @@ def test_without_a_release_the_root_leads_to_what_is_not_released() -> None:
         ("there/", []),
         ("there/#place", []),
         ("there/index.html#place", []),
-        ("https://example.org/", []),
+        ("mailto:somebody@example.org", []),
         ("gone/", ["index.html leads to gone/, which is not there"]),
         ("there/#gone", ["index.html leads to there/#gone, and there/index.html has no place of that name"]),
         ("#gone", ["index.html leads to #gone, and index.html has no place of that name"]),
