@@ -14,7 +14,7 @@ from typing import Any
 
 import schemas
 from tools import chapters, diagram
-from tools.site import holding, requirements
+from tools.site import holding
 
 PATH = "spec/changes.md"
 HEAD = f"""# What each phase changes
@@ -73,7 +73,7 @@ def _requirements(phase: str) -> Iterator[str]:
             if ids:
                 yield f"- [{chapter}]({chapter}.md), {len(ids)}: {', '.join(ids)}"
     else:
-        yield from (f"- {one.id} ({one.role}): {requirements.sentence(one)}" for one in found)
+        yield from (f"- {one.id} ({one.role}): {holding.sentence(one)}" for one in found)
     yield "\n</div>"
 
 

@@ -62,7 +62,7 @@ def page(chapter: str) -> str:
     parts = [HEAD.format(chapter=chapter)]
     for requirement in holding.in_order():
         if requirement.chapter == chapter:
-            sentence = f"{requirement.id}: {requirement.sentence}"
+            sentence = f"{requirement.id}: {holding.sentence(requirement, '../spec/')}"
             parts.append(f"## {requirement.id} {{#{requirement.id}}}\n\n{sentence}\n")
             parts += section(requirement.id)
     for name, since in checking.SWEEPING.items():

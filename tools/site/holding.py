@@ -147,6 +147,12 @@ def everything(one: Held) -> Iterator[Piece]:
     yield from one.code
 
 
+def sentence(requirement: chapters.Requirement, root: str = "") -> str:
+    """Return a sentence for a page from which `root` leads to the chapters: its links lead there."""
+    text = re.sub(r"\]\(#", f"]({requirement.chapter}.md#", requirement.sentence)
+    return re.sub(r"\]\((?=\w+\.md)", f"]({root}", text)
+
+
 def page(name: str) -> str:
     """Return the path of the page that shows what holds the requirement or the pseudo-id `name`."""
     return f"code/{areas()[name.partition('-')[0]]}.md"

@@ -6,7 +6,6 @@ chapters say. The order of COLUMNS is known to it and to docs/assets/specificati
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from tools.chapters import Requirement
@@ -60,7 +59,7 @@ def cells(requirement: Requirement) -> tuple[str, ...]:
     reason = requirement.notes.get("Check", "").removeprefix("none; ").removesuffix(".")
     return (
         requirement.id,
-        sentence(requirement),
+        holding.sentence(requirement),
         requirement.role,
         requirement.since,
         " ".join(requirement.keywords),
@@ -68,11 +67,6 @@ def cells(requirement: Requirement) -> tuple[str, ...]:
         _parts(one.checks) or f"no: {reason}",
         _parts(one.mutants) or "–",
     )
-
-
-def sentence(requirement: Requirement) -> str:
-    """Return the sentence for another page of the same folder."""
-    return re.sub(r"\]\(#", f"]({requirement.chapter}.md#", requirement.sentence)
 
 
 def _parts(parts: Sequence[Part]) -> str:
