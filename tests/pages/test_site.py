@@ -19,7 +19,7 @@ LIMIT = 120
 """Seconds that building the site may take before it is broken."""
 THREADS = 2
 CODE, SAMPLE = "code/", "code/security/"
-"""Pages of code, each made of thousands of coloured words in the same way, and the one that axe-core judges."""
+"""Pages of code, all made alike of thousands of coloured words, and the one that axe-core judges."""
 FIRST_PAGE = 500_000
 """Bytes that the first page may take on its way, with all that it loads before anybody has done anything."""
 SOUGHT = {"AcceptGeneric": "AcceptGeneric", "CALL-3": "CALL-3", "tls_fingerprint": "tls_fingerprint"}
