@@ -22,6 +22,8 @@ search:
 
 # What holds the rules of {chapter}
 
+{style}
+
 The chapter [{chapter}](../spec/{chapter}.md), requirement by requirement: the check that judges it, \
 the mutant that only this check rejects, and the code of the reference that cites it.
 The mutants are put in the place of what they break while a relay or a client runs.
@@ -59,7 +61,7 @@ def index() -> str:
 
 def page(chapter: str) -> str:
     """Return the page of one chapter."""
-    parts = [HEAD.format(chapter=chapter)]
+    parts = [HEAD.format(chapter=chapter, style=holding.STYLE)]
     for requirement in holding.in_order():
         if requirement.chapter == chapter:
             sentence = f"{requirement.id}: {holding.sentence(requirement, '../spec/')}"
