@@ -59,6 +59,8 @@ class Options:
     register_timeout: Annotated[float, seconds("for a connection to register")] = 10.0
     media_timeout: Annotated[float, seconds("for a media connection to introduce itself")] = 10.0
     stream_timeout: Annotated[float, seconds("to complete a message")] = 10.0
+    hello_timeout: Annotated[float, seconds("to say hello on a link")] = 5.0
+    search_timeout: Annotated[float, seconds("for another relay to say that it rings")] = 5.0
     keep_alive: Annotated[float, seconds("of silence before a sign of life is asked for")] = 5.0
     idle_timeout: Annotated[float, seconds("of silence before a connection is lost")] = 30.0
     drain: Annotated[float, typer.Option(min=0, max=YEAR, help="seconds that live calls have to end")] = 0.0
@@ -121,6 +123,8 @@ class Options:
             register_timeout=self.register_timeout,
             ring_timeout=self.ring_timeout,
             media_timeout=self.media_timeout,
+            hello_timeout=self.hello_timeout,
+            search_timeout=self.search_timeout,
             calls=self.max_calls,
             offers_burst=self.max_offers,
             offers_per_second=self.offers_per_second,

@@ -23,12 +23,14 @@ RELOADED = frozenset(
             "ring_timeout",
             "media_timeout",
             "stream_timeout",
+            "hello_timeout",
+            "search_timeout",
             "keep_alive",
             "drain",
         ),
         *("max_connections", "max_half_open", "max_calls", "max_offers", "offers_per_second"),
         *("max_reflections", "reflections_per_second", "max_bad_messages", "max_unread", "max_datagrams"),
-        *("keep_alive", "log_level"),
+        "log_level",
     }
 )
 """The fields of Options that change while a relay runs."""

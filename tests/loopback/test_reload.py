@@ -104,7 +104,9 @@ def test_limits_are_reloaded(tmp_path: Path) -> None:
         async with company(tmp_path / "relay.toml") as it:
             address = parse_address(it.switch.setting.relay_addr)
             assert 0 == await round_trips(address, "", 1)
-            told = it.hears("max-offers = 3\nmax-unread = 2\nregistration = 'open'\nphase = '1'\n")
+            told = it.hears(
+                "hello-timeout = 2\nmax-offers = 3\nmax-unread = 2\nregistration = 'open'\nphase = '1'\n"
+            )
             assert [
                 {
                     "level": "info",
@@ -113,12 +115,14 @@ def test_limits_are_reloaded(tmp_path: Path) -> None:
                     "before": "signed",
                     "now": "open",
                 },
+                {"level": "info", "event": "reloaded", "key": "hello-timeout", "before": 5.0, "now": 2.0},
                 {"level": "info", "event": "reloaded", "key": "max-offers", "before": 20, "now": 3},
                 {"level": "info", "event": "reloaded", "key": "max-unread", "before": 64, "now": 2},
                 {"level": "warning", "event": "needs a restart", "key": "phase", "now": "7", "wanted": "1"},
             ] == told
             core = it.switch.core
             assert {3} == {core.setting.limits.offers_burst, core.calls.setting.limits.offers_burst}
+            assert 2.0 == core.setting.limits.hello_timeout
             assert {Policy.OPEN} == {core.setting.policy, core.calls.setting.policy, it.switch.setting.policy}
             assert 2 == it.switch.endpoint.limits.unsent
             assert it.switch.setting.relay_addr == core.setting.relay_addr

@@ -73,6 +73,12 @@ def test_the_command_line_wins(place: Path) -> None:
     assert (8, "127.0.0.1:1", 20.0) == (options.max_calls, options.listen, options.ring_timeout)
 
 
+def test_times_are_limits_of_the_machine(place: Path) -> None:
+    """What a file says of the times of links is what the machine goes by."""
+    limits = settled(place, "hello-timeout = 2\nsearch-timeout = 3.5\n").limits()
+    assert (2.0, 3.5) == (limits.hello_timeout, limits.search_timeout)
+
+
 def test_without_a_file_there_are_the_defaults() -> None:
     """A relay without `--config` has what its command line says."""
     assert Options(max_calls=2) == settle(CommandLine(max_calls=2, given=frozenset({"max_calls"})))
@@ -95,6 +101,8 @@ def test_without_a_file_there_are_the_defaults() -> None:
         ("listen = {}", "line 1: listen: a table is not a text in quotes"),
         ("listen = 4433", "line 1: listen: 4433 is not a text in quotes"),
         ("ring-timeout = 0.001", "line 1: ring-timeout: 0.001 is less than 0.01"),
+        ("hello-timeout = 0", "line 1: hello-timeout: 0.0 is less than 0.01"),
+        ("search-timeout = '5'", 'line 1: search-timeout: "5" is not a number'),
         ("ring-timeout = inf", "line 1: ring-timeout: inf is no number to count with"),
         ("ring-timeout = nan", "line 1: ring-timeout: nan is no number to count with"),
         (f"ring-timeout = {10**400}", "line 1: ring-timeout: 9007199254740992.0 is more than 31536000"),
