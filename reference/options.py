@@ -14,13 +14,11 @@ import typer
 
 from reference import logs
 from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
-from reference.core import sessions as core
 from reference.core.addresses import format_address, undialable
 from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Policy
-from reference.core.sessions import Limits
+from reference.core.sessions import Limits, Peer, Trust
 from reference.endpoint import EndpointLimits
-from reference.peers import Federation, Peer, Trusted
 from reference.question import service_url
 
 YEAR = 31_536_000
@@ -81,11 +79,9 @@ class Options:
     log_format: Annotated[logs.LogFormat, typer.Option(help="for people or for programs")] = (
         logs.LogFormat.CONSOLE
     )
-    federation: Annotated[Federation, typer.Option(help="which relays to take a link from")] = (
-        Federation.PROVEN
-    )
+    federation: Annotated[Trust, typer.Option(help="which relays to take a link from")] = Trust.PROVEN
     peers: tuple[Peer, ...] = field(default=(), metadata=OFF_THE_LINE)
-    trusted: tuple[Trusted, ...] = field(default=(), metadata=OFF_THE_LINE)
+    trusted: tuple[Peer, ...] = field(default=(), metadata=OFF_THE_LINE)
 
     def check(self) -> None:
         """Raise OptionError when these options cannot be followed, also several of them together."""
@@ -134,10 +130,9 @@ class Options:
             drain=self.drain,
         )
 
-    def links(self) -> tuple[core.Peer, ...]:
+    def links(self) -> tuple[Peer, ...]:
         """Return the relays to link with: those to dial and those that may."""
-        dialled = (core.Peer(one.fingerprint, one.label, one.address) for one in self.peers)
-        return (*dialled, *(core.Peer(one.fingerprint, one.label) for one in self.trusted))
+        return (*self.peers, *self.trusted)
 
     def endpoint_limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; raises OptionError when idle clients would be lost."""

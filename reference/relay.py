@@ -58,7 +58,7 @@ def _serve(line: CommandLine, options: Options) -> None:
         build(),
         authenticate=bool(options.auth_url),
         peers=options.links(),
-        trust=Trust(options.federation),
+        trust=options.federation,
     )
     logger = logs.configure(options.log_level, options.log_format)
     if setting.trust is Trust.OPEN:

@@ -15,9 +15,10 @@ from reference import identity, relay
 from reference.commandline import CommandError
 from reference.configuration import CommandLine, as_toml, bounds, keys, kind_of, read, settle
 from reference.core.registration import Policy
+from reference.core.sessions import Peer, Trust
 from reference.logs import LogLevel
 from reference.options import Options
-from reference.peers import TABLES, Federation, Peer, Trusted
+from reference.peers import TABLES
 
 KEY = ":".join(["ab"] * 32)
 OTHER = ":".join(["cd"] * 32)
@@ -58,9 +59,9 @@ def test_a_file_fills_in_options(place: Path) -> None:
         ring_timeout=20.0,
         max_calls=3,
         log_level=LogLevel.DEBUG,
-        federation=Federation.OPEN,
-        peers=(Peer("127.0.0.1:4434", KEY, "b"),),
-        trusted=(Trusted(OTHER, "c"),),
+        federation=Trust.OPEN,
+        peers=(Peer(KEY, "b", "127.0.0.1:4434"),),
+        trusted=(Peer(OTHER, "c"),),
     )
     options = settled(place, GOOD)
     assert expected == options
@@ -209,7 +210,8 @@ OPTIONS = st.builds(
     registration=st.sampled_from(Policy),
     ring_timeout=st.floats(0.01, 31_536_000),
     max_calls=st.integers(1, 10**9),
-    peers=st.just(()) | TEXTS.map(lambda label: (Peer("192.0.2.1:1", KEY, f"l{label}"[:64]),)),
+    peers=st.just(()) | TEXTS.map(lambda label: (Peer(KEY, f"l{label}"[:64], "192.0.2.1:1"),)),
+    trusted=st.just(()) | TEXTS.map(lambda label: (Peer(OTHER, f"l{label}"[:64]),)),
 )
 
 
