@@ -134,6 +134,11 @@ class Options:
         """Return the relays to link with: those to dial and those that may."""
         return (*self.peers, *self.trusted)
 
+    def foreign(self, own: str) -> None:
+        """Raise OptionError when a relay to link with is this one, whose TLS fingerprint is `own`."""
+        if own in {peer.fingerprint for peer in self.links()}:
+            raise OptionError(f"{own} is this relay's own fingerprint", "peers", "trusted")
+
     def endpoint_limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; raises OptionError when idle clients would be lost."""
         if self.keep_alive >= self.idle_timeout:

@@ -82,9 +82,7 @@ async def _run(reload: Reload) -> None:
     switch, options = reload.switch, reload.options
     listen, limits = address("--listen", options.listen), options.endpoint_limits()
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
-    if credentials.fingerprint in {peer.fingerprint for peer in switch.setting.peers}:
-        why = f"{credentials.fingerprint} is this relay's own fingerprint"
-        raise OptionError(why, "peers", "trusted")
+    options.foreign(credentials.fingerprint)
     async with AsyncExitStack() as behind:
         health, served = _watched(switch, options.metrics, behind)
         _authenticated(switch, options, behind)

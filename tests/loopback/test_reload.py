@@ -156,14 +156,31 @@ def test_a_relay_that_becomes_full(tmp_path: Path) -> None:
 
 
 def test_relays_that_change_are_told_by_their_labels(tmp_path: Path) -> None:
-    """A peer that is new needs a restart, and the log names it by its label."""
+    """A peer that is new is linked with from now on, and the log names it by its label."""
 
     async def test() -> None:
         async with company(tmp_path / "relay.toml") as it:
             key = ":".join(["ab"] * 32)
             (told,) = it.hears(f"[[peers]]\naddress = '127.0.0.1:1'\nlabel = 'b'\nfingerprint = '{key}'")
-            expected = {"event": "needs a restart", "key": "peers", "now": [], "wanted": ["b"]}
-            assert {"level": "warning", **expected} == told
+            expected = {"event": "reloaded", "key": "peers", "before": [], "now": ["b"]}
+            assert {"level": "info", **expected} == told
+            assert 0.0 == it.switch.core.deadline()  # it is dialled next
+            it.hears("")
+            assert None is it.switch.core.deadline()
+
+    run(test())
+
+
+def test_a_relay_does_not_become_its_own_peer(tmp_path: Path) -> None:
+    """A reload that names the relay's own fingerprint is refused as a whole, with line and key."""
+
+    async def test() -> None:
+        async with company(tmp_path / "relay.toml") as it:
+            own = it.switch.core.links.origin
+            (told,) = it.hears(f"max-offers = 3\n[[trusted]]\nlabel = 'me'\nfingerprint = '{own}'")
+            assert ("error", "nothing reloaded") == (told["level"], told["event"])
+            assert f"line 2: trusted: {own} is this relay's own fingerprint" in str(told["why"])
+            assert 20 == it.switch.core.setting.limits.offers_burst
 
     run(test())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import pinged
+from tools.linked import linked
 from tools.processes import GUARD, Event, Process, Troupe, troupe
 
 
@@ -22,6 +23,24 @@ def logged(relay: Process, event: str) -> Event:
             return found[0]
         assert 0 == pinged(relay)  # one handshake between two looks
     raise AssertionError(f"{relay.name} does not log {event!r}: {relay.errors()}")
+
+
+def test_peers_come_and_go(tmp_path: Path) -> None:
+    """A relay parts from a peer that its file names no more, and links with it when it is named again."""
+    with troupe(tmp_path) as cast:
+        relays = linked(cast, "north", "south").running
+        place = tmp_path / "south.toml"
+        named = place.read_text(encoding="utf-8")
+        place.write_text("", encoding="utf-8")
+        relays["south"].send(signal.SIGHUP)
+        for one, other in (("south", "north"), ("north", "south")):
+            assert 0 == relays[one].logs("link.down", peer=other)["calls"]
+        place.write_text(named, encoding="utf-8")
+        relays["south"].send(signal.SIGHUP)
+        for one, other in (("south", "north"), ("north", "south")):
+            relays[one].logs("link.up", 2, peer=other)
+        told = [line for line in relays["south"].logged() if line["event"] == "reloaded"]
+        assert [(["north"], []), ([], ["north"])] == [(line["before"], line["now"]) for line in told]
 
 
 def starting(cast: Troupe, number: signal.Signals, *arguments: object) -> Process:
