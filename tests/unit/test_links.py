@@ -250,6 +250,27 @@ def test_a_restarted_relay_is_believed_in_the_end() -> None:
         assert mesh[first].wire(second) is mesh[second].wire(first)
 
 
+def test_a_relay_that_is_restarted_at_once_waits() -> None:
+    """Within 10 s the link of the smaller one stays, though it is dead; soon after them the new one does."""
+    smaller, larger = sorted(("north", "south"), key=lambda name: plain(shown(name)))
+    mesh = Mesh("north", "south", dials=[(smaller, larger)])
+    mesh.run()
+    dead = mesh[smaller].wire(larger)
+    mesh[larger].dies()
+    (peer,) = mesh[larger].setting.peers
+    mesh[larger].setting = replace(
+        mesh[larger].setting, peers=(replace(peer, address=mesh[smaller].address),)
+    )
+    mesh[larger].starts()
+    mesh.run(AT_ONCE - 2)
+    assert dead is mesh[smaller].wire(larger)
+    mesh.run(3.5)
+    assert dead is not mesh[smaller].wire(larger)
+    assert mesh[smaller].wire(larger) is mesh[larger].wire(smaller)
+    attempts = [at for at, _ in mesh[larger].dialled]
+    assert all(later - at < 1.2 for at, later in itertools.pairwise(attempts))
+
+
 def test_an_impostor_hears_no_hello() -> None:
     """Whoever shows another certificate at a peer's address learns nothing and is sent away (FED-7)."""
     mesh = Mesh("north", strangers=["south", "west"], dials=[("north", "south")])
