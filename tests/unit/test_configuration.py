@@ -216,7 +216,7 @@ OPTIONS = st.builds(
 
 
 @given(options=OPTIONS)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)  # the first one makes the parser
 def test_what_is_printed_is_a_configuration(
     options: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -251,6 +251,7 @@ def refusal(line: CommandLine) -> str:
 
 
 @given(lines=st.lists(LINES | st.text(max_size=12), max_size=3))
+@settings(deadline=None)
 def test_whatever_a_file_says_is_followed_or_refused(
     lines: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
