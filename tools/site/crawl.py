@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-ROOT = "https://site.invalid/"
+ROOT = "https://directcall.invalid/"
 """An address for the site's root that no page can mean by chance (RFC 2606, section 2)."""
 ADDRESSES = {"href", "src"}
 NAMES = {"id", "name"}
