@@ -241,6 +241,15 @@ def test_what_is_in_no_piece_is_told(small: str) -> None:
         pieces.whole(small, "Other")
 
 
+def test_a_check_of_no_requirement_is_told() -> None:
+    """A check or a mutant of an id that no chapter has is an error that names both."""
+    part = holding.held()["CALL-4"].checks[0]
+    with pytest.raises(
+        ValueError, match=r"^test_it_rings \(conformance/checks/test_call\.py, lines .* NONE-1"
+    ):
+        holding.entry(holding.held(), "NONE-1", part)
+
+
 def test_marks_in_words_are_words() -> None:
     """The title of a mutant may have marks of Markdown and HTML in it, and remains as it is."""
     assert r"names \_ping\_, &lt;b> \| \[x\] \*y\*" == holding.plain("names _ping_, <b> | [x] *y*")

@@ -54,9 +54,11 @@ def held() -> Mapping[str, Held]:
     """Return what holds each requirement, and each check of many rules under its pseudo-id, by id."""
     found = {name: Held() for name in (*chapters.every_requirement(), *checking.SWEEPING)}
     for check in checking.everything():
-        found[check.id].checks.append(_part(check.role, check.function, check.text))
+        part = _part(check.role, check.function, check.text)
+        entry(found, check.id, part).checks.append(part)
     for rule, kind, broken, title in _mutants():
-        found[rule].mutants.append(_part(kind, broken, title))
+        part = _part(kind, broken, title)
+        entry(found, rule, part).mutants.append(part)
     for rule, place in trace.cited("reference"):
         path, _, line = place.partition(":")
         if path.endswith(".py"):
@@ -67,6 +69,13 @@ def held() -> Mapping[str, Held]:
         text = f"{requirement.sentence} {requirement.notes.get('Seen', '')}"
         found[rule].messages = [name for name in home() if re.search(rf"\b{name}\b", text)]
     return found
+
+
+def entry(found: Mapping[str, Held], rule: str, part: Part) -> Held:
+    """Return what holds a rule; raises ValueError for a check or a mutant of a rule that does not exist."""
+    if rule not in found:
+        raise ValueError(f"{part.piece.name} ({part.piece.place}) is of {rule}, which is no requirement")
+    return found[rule]
 
 
 def _mutants() -> Iterator[tuple[str, str, Callable[..., object], str]]:
