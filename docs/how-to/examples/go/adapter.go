@@ -15,8 +15,7 @@ import (
 )
 
 type request struct {
-	ID          *int
-	Do          *string
+	ID, Do      any
 	Relay, Seed string
 	Fingerprint string
 	Token       string
@@ -109,22 +108,24 @@ func (a *adapter) configure(asked request) error {
 func (a *adapter) reply(line []byte) (last bool) {
 	asked := request{Timers: 1}
 	err := json.Unmarshal(line, &asked)
-	if asked.ID == nil || asked.Do == nil {
+	id, numbered := asked.ID.(float64)
+	do, named := asked.Do.(string)
+	if !numbered || !named {
 		return false // no request, no reply
 	}
 	ok := members{}
 	if err == nil {
-		ok, err = a.press(*asked.Do, asked)
+		ok, err = a.press(do, asked)
 	}
 	switch {
 	case err == errUnsupported:
-		say(members{"id": *asked.ID, "unsupported": fmt.Sprintf("%q %s", *asked.Do, err)})
+		say(members{"id": id, "unsupported": fmt.Sprintf("%q %s", do, err)})
 	case err != nil:
-		say(members{"id": *asked.ID, "error": err.Error()})
+		say(members{"id": id, "error": err.Error()})
 	default:
-		say(members{"id": *asked.ID, "ok": ok})
+		say(members{"id": id, "ok": ok})
 	}
-	return *asked.Do == "bye"
+	return do == "bye"
 }
 
 func say(line members) { json.NewEncoder(os.Stdout).Encode(line) }

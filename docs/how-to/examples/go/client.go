@@ -153,7 +153,7 @@ func (c *Client) connect(life context.Context, relay, name string, ready func(*q
 // Register connects to the relay and stays registered.
 func (c *Client) Register() error {
 	if c.key == nil || c.life != nil {
-		return errors.New("the client has no configuration, or is registered")
+		return errors.New("the client is not configured, or has been registered already")
 	}
 	c.life, c.leave = context.WithCancel(context.Background())
 	c.connect(c.life, c.relay, "_signal", c.introduce, c.heard, c.lost)

@@ -2,11 +2,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"io"
 	"math"
 	"regexp"
@@ -80,125 +78,126 @@ func first(stream *quic.Stream, deadline time.Time, frame chan<- []byte) {
 	frame <- nil
 }
 
-var errMalformed = errors.New("the payload is malformed")
+// A pair of surrogates, a lone one, and any other escape.
 var escape = regexp.MustCompile(`\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]|\\.`)
 
-// parse returns a message that is well-formed (WIRE-4) and of its shape (WIRE-5), or no body.
+// parse returns a message that is well-formed (WIRE-4) and has its shape (WIRE-5), or no body.
 func parse(payload []byte) (string, members) {
-	loneSurrogate := func(found []byte) bool { return len(found) == 4 } // no pair, and no other escape
-	if !utf8.Valid(payload) || !json.Valid(payload) ||
-		slices.ContainsFunc(escape.FindAll(payload, -1), loneSurrogate) {
+	lone := func(found []byte) bool { return len(found) == len(`\ud8`) }
+	var parsed members
+	levels, colons := scan(payload)
+	if !utf8.Valid(payload) || slices.ContainsFunc(escape.FindAll(payload, -1), lone) || levels > 64 ||
+		json.Unmarshal(payload, &parsed) != nil || colons != count(parsed) || len(parsed) != 1 {
 		return "", nil
 	}
-	parsed, err := value(json.NewDecoder(bytes.NewReader(payload)), 64)
-	if message, _ := parsed.(members); err == nil && len(message) == 1 {
-		for name, body := range message {
-			if fits, known := shapes[name]; known && fits(body) {
-				return name, body.(members)
-			}
+	for name, body := range parsed {
+		if body, ok := body.(members); ok && fits(name, body) {
+			return name, body
 		}
 	}
 	return "", nil
 }
 
-// value reads a value that has at most so many levels, no member twice and no number that is too large.
-func value(decoder *json.Decoder, levels int) (any, error) {
-	token, err := decoder.Token()
-	opened, nested := token.(json.Delim)
-	if err != nil || !nested {
-		return token, err
-	}
-	found, elements := members{}, []any{}
-	for decoder.More() {
-		var name any
-		if opened == '{' {
-			name, _ = decoder.Token()
-			if _, twice := found[name.(string)]; twice {
-				return nil, errMalformed
-			}
-		}
-		one, err := value(decoder, levels-1)
-		if err != nil {
-			return nil, err
-		}
-		if opened == '{' {
-			found[name.(string)] = one
-		} else {
-			elements = append(elements, one)
+// scan returns how many levels are open at once, and how many colons stand outside of strings.
+func scan(payload []byte) (most, colons int) {
+	levels, text := 0, false
+	for place := 0; place < len(payload); place++ {
+		switch octet := payload[place]; {
+		case octet == '"':
+			text = !text
+		case text && octet == '\\':
+			place++
+		case text:
+		case octet == ':':
+			colons++
+		case octet == '{' || octet == '[':
+			levels++
+			most = max(most, levels)
+		case octet == '}' || octet == ']':
+			levels--
 		}
 	}
-	decoder.Token()
-	switch {
-	case levels == 0:
-		return nil, errMalformed
-	case opened == '{':
-		return found, nil
+	return most, colons
+}
+
+// count returns the members of a value at every depth: fewer than colons, if one came twice.
+func count(value any) (found int) {
+	switch value := value.(type) {
+	case members:
+		for _, one := range value {
+			found += 1 + count(one)
+		}
+	case []any:
+		for _, one := range value {
+			found += count(one)
+		}
 	}
-	return elements, nil
+	return found
 }
 
-// A shape tells whether the accept view of phase 0 allows a value; one that is absent is nil.
-type shape func(any) bool
-
-type object map[string]shape
-
-func (known object) fits(v any) bool {
-	found, ok := v.(members)
-	for name, fits := range known {
-		ok = ok && fits(found[name])
+// fits tells whether the accept view of phase 0 takes a message, of those that a client acts on.
+func fits(name string, b members) bool {
+	switch name {
+	case "RegisterPresenceAck":
+		_, known := b["success"].(bool)
+		return known && (b["error"] == nil || text(b["error"], 1024))
+	case "DirectCallOffer":
+		return text(b["caller_fingerprint"], 255) && (b["caller_alias"] == nil || text(b["caller_alias"], 255)) &&
+			text(b["target_fingerprint"], 255) && word(b["call_id"], callID) && key(b["identity_pub"]) &&
+			key(b["ephemeral_pub"]) && list(b["signature"], octet) && list(b["supported_profiles"], profile)
+	case "DirectCallAnswer":
+		return word(b["call_id"], callID) && word(b["accept_mode"], mode) &&
+			(b["identity_pub"] == nil || key(b["identity_pub"])) &&
+			(b["ephemeral_pub"] == nil || key(b["ephemeral_pub"])) &&
+			(b["signature"] == nil || list(b["signature"], octet)) &&
+			(b["chosen_profile"] == nil || profile(b["chosen_profile"]))
+	case "CallSetup":
+		return word(b["call_id"], callID) && text(b["room"], 63) && text(b["relay_addr"], 255)
+	case "CallRinging":
+		return word(b["call_id"], callID)
+	case "Hangup":
+		return word(b["reason"], reason)
+	case "CallAnswer":
+		return key(b["identity_pub"]) && key(b["ephemeral_pub"]) && list(b["signature"], octet) &&
+			profile(b["chosen_profile"])
+	case "RoomUpdate":
+		return whole(b["count"], 1<<32-1) && list(b["participants"], participant)
 	}
-	return ok
+	return false
 }
-
-func list(least, most int, fits shape) shape {
-	return func(v any) bool {
-		found, ok := v.([]any)
-		misfit := func(one any) bool { return !fits(one) }
-		return ok && least <= len(found) && len(found) <= most && !slices.ContainsFunc(found, misfit)
-	}
-}
-
-func text(pattern string) shape {
-	wanted := regexp.MustCompile(`(?s)\A(` + pattern + `)\z`)
-	return func(v any) bool { found, ok := v.(string); return ok && wanted.MatchString(found) }
-}
-
-func words(most int) shape {
-	return func(v any) bool { found, ok := v.(string); return ok && utf8.RuneCountInString(found) <= most }
-}
-
-func number(most float64, fraction bool) shape {
-	return func(v any) bool {
-		found, ok := v.(float64)
-		return ok && 0 <= found && found <= most && (fraction || found == math.Trunc(found))
-	}
-}
-
-func maybe(fits shape) shape { return func(v any) bool { return v == nil || fits(v) } }
-
-func flag(v any) bool { _, ok := v.(bool); return ok }
 
 var (
-	octet, name       = number(255, false), words(255)
-	key, octets       = list(32, 32, octet), list(0, 1<<20, octet)
-	callID            = text("[a-z0-9-]{1,58}")
-	codec             = text("Opus(6|16|24|32|48|64)k|Codec2_(12|32)00|ComfortNoise")
-	profile     shape = object{"codec": codec, "fec_ratio": number(math.MaxFloat64, true),
-		"frame_duration_ms": octet, "frames_per_block": octet}.fits
-	shapes = map[string]shape{
-		"RegisterPresenceAck": object{"success": flag, "error": maybe(words(1024))}.fits,
-		"DirectCallOffer": object{"caller_fingerprint": name, "caller_alias": maybe(name),
-			"target_fingerprint": name, "call_id": callID, "identity_pub": key, "ephemeral_pub": key,
-			"signature": octets, "supported_profiles": list(0, 1<<20, profile)}.fits,
-		"DirectCallAnswer": object{"call_id": callID, "accept_mode": text("Reject|Accept(Trusted|Generic)"),
-			"identity_pub": maybe(key), "ephemeral_pub": maybe(key), "signature": maybe(octets),
-			"chosen_profile": maybe(profile)}.fits,
-		"CallSetup":   object{"call_id": callID, "room": words(63), "relay_addr": name}.fits,
-		"CallRinging": object{"call_id": callID}.fits,
-		"Hangup":      object{"reason": text("Normal|Busy|Declined|Timeout|Error")}.fits,
-		"CallAnswer": object{"identity_pub": key, "ephemeral_pub": key, "signature": octets,
-			"chosen_profile": profile}.fits,
-		"RoomUpdate": object{"count": number(1<<32-1, false), "participants": list(0, 1<<20,
-			object{"fingerprint": name, "alias": maybe(name), "relay_label": maybe(name)}.fits)}.fits,
-	}
+	callID = regexp.MustCompile(`\A[a-z0-9-]{1,58}\z`)
+	mode   = regexp.MustCompile(`\A(Reject|AcceptTrusted|AcceptGeneric)\z`)
+	reason = regexp.MustCompile(`\A(Normal|Busy|Declined|Timeout|Error)\z`)
+	codec  = regexp.MustCompile(`\A(Opus(6|16|24|32|48|64)k|Codec2_(12|32)00|ComfortNoise)\z`)
 )
+
+func word(v any, pattern *regexp.Regexp) bool {
+	s, ok := v.(string)
+	return ok && pattern.MatchString(s)
+}
+func text(v any, most int) bool { s, ok := v.(string); return ok && utf8.RuneCountInString(s) <= most }
+func whole(v any, most float64) bool {
+	n, ok := v.(float64)
+	return ok && n >= 0 && n <= most && n == math.Trunc(n)
+}
+func octet(v any) bool { return whole(v, 255) }
+func key(v any) bool   { return list(v, octet) && len(v.([]any)) == 32 }
+
+func list(v any, fits func(any) bool) bool {
+	found, ok := v.([]any)
+	return ok && !slices.ContainsFunc(found, func(one any) bool { return !fits(one) })
+}
+
+func profile(v any) bool {
+	p, _ := v.(members)
+	ratio, ok := p["fec_ratio"].(float64)
+	return ok && ratio >= 0 && word(p["codec"], codec) && octet(p["frame_duration_ms"]) && octet(p["frames_per_block"])
+}
+
+func participant(v any) bool {
+	p, _ := v.(members)
+	return text(p["fingerprint"], 255) && (p["alias"] == nil || text(p["alias"], 255)) &&
+		(p["relay_label"] == nil || text(p["relay_label"], 255))
+}
