@@ -192,7 +192,7 @@ def test_the_smallest_one_keeps_to_the_protocol() -> None:
     ],
 )
 def test_what_is_lacking_is_told_from_what_is_wrong(
-    said: str, fetches: bool, fault: type[Exception], tmp_path: Path
+    *, said: str, fetches: bool, fault: type[Exception], tmp_path: Path
 ) -> None:
     """A network or a version that is not there is no fault of the sources, and only a fetch can find it."""
     script = f"import sys; sys.exit({said!r})"

@@ -1,4 +1,4 @@
-// The adapter: presses the client's buttons for the suite, and tells what comes of it (docs/how-to/adapter.md).
+// The adapter: presses the client's buttons for the suite, and tells what comes of it.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// The client: one person of phase 0, with an identity, a registration that is restored, and one call at a time.
+// The client: one person of phase 0, who stays registered and has one call at a time.
 //
 // Its state belongs to the goroutine that runs what comes out of Steps, so nothing is locked.
 package main
@@ -121,7 +121,7 @@ func (c *Client) step(life context.Context, f func()) {
 	}
 }
 
-// connect keeps a connection to a relay for as long as life lasts, and says when there is one and why it was lost.
+// connect keeps a connection to a relay while life lasts; it says when it is ready, and why it was lost.
 func (c *Client) connect(life context.Context, relay, name string, ready func(*quic.Conn),
 	heard func(string, members), lost func(error)) {
 	trust := func(certificates [][]byte, _ [][]*x509.Certificate) error {
@@ -131,7 +131,7 @@ func (c *Client) connect(life context.Context, relay, name string, ready func(*q
 		}
 		return nil
 	}
-	// Nobody signs a relay's certificate (spec/transport.md): the key that TLS proves is all that there is to trust.
+	// Nobody signs a relay's certificate (spec/transport.md): TLS proves its key, which may be pinned.
 	security := &tls.Config{ServerName: name, NextProtos: []string{"wzp"}, InsecureSkipVerify: true,
 		VerifyPeerCertificate: trust}
 	settings := &quic.Config{EnableDatagrams: true, MaxIncomingStreams: 100,
@@ -166,7 +166,8 @@ func (c *Client) introduce(signal *quic.Conn) {
 		send(signal, "AuthToken", members{"token": c.token})
 	}
 	signature := ed25519.Sign(c.key, slices.Concat([]byte("register-presence"), c.public()))
-	send(signal, "RegisterPresence", members{"identity_pub": numbers(c.public()), "signature": numbers(signature)})
+	send(signal, "RegisterPresence",
+		members{"identity_pub": numbers(c.public()), "signature": numbers(signature)})
 }
 
 func (c *Client) lost(err error) {
@@ -330,9 +331,9 @@ func (c *Client) Place(target string) error {
 	id := make([]byte, 16)
 	rand.Read(id)
 	c.begin(fmt.Sprintf("%x", id), true)
-	send(c.signal, "DirectCallOffer", members{"caller_fingerprint": c.Fingerprint(), "target_fingerprint": target,
-		"call_id": c.call.id, "identity_pub": numbers(c.public()), "ephemeral_pub": make([]int, 32),
-		"signature": []int{}, "supported_profiles": []members{opus24k}})
+	send(c.signal, "DirectCallOffer", members{"caller_fingerprint": c.Fingerprint(),
+		"target_fingerprint": target, "call_id": c.call.id, "identity_pub": numbers(c.public()),
+		"ephemeral_pub": make([]int, 32), "signature": []int{}, "supported_profiles": []members{opus24k}})
 	return nil
 }
 

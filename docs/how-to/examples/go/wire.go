@@ -61,7 +61,7 @@ func receive(conn *quic.Conn, patience time.Duration, heard func(name string, bo
 	return context.Cause(conn.Context())
 }
 
-// first hands on the payload of the first frame of a stream, or nil, and discards what is behind it (TRANS-12).
+// first hands on the payload of the first frame of a stream, or nil; what is behind it is discarded.
 func first(stream *quic.Stream, deadline time.Time, frame chan<- []byte) {
 	stream.SetReadDeadline(deadline)
 	var length uint32
@@ -142,9 +142,10 @@ func fits(name string, b members) bool {
 		_, known := b["success"].(bool)
 		return known && (b["error"] == nil || text(b["error"], 1024))
 	case "DirectCallOffer":
-		return text(b["caller_fingerprint"], 255) && (b["caller_alias"] == nil || text(b["caller_alias"], 255)) &&
-			text(b["target_fingerprint"], 255) && word(b["call_id"], callID) && key(b["identity_pub"]) &&
-			key(b["ephemeral_pub"]) && list(b["signature"], octet) && list(b["supported_profiles"], profile)
+		return text(b["caller_fingerprint"], 255) && text(b["target_fingerprint"], 255) &&
+			(b["caller_alias"] == nil || text(b["caller_alias"], 255)) && word(b["call_id"], callID) &&
+			key(b["identity_pub"]) && key(b["ephemeral_pub"]) && list(b["signature"], octet) &&
+			list(b["supported_profiles"], profile)
 	case "DirectCallAnswer":
 		return word(b["call_id"], callID) && word(b["accept_mode"], mode) &&
 			(b["identity_pub"] == nil || key(b["identity_pub"])) &&
@@ -193,7 +194,8 @@ func list(v any, fits func(any) bool) bool {
 func profile(v any) bool {
 	p, _ := v.(members)
 	ratio, ok := p["fec_ratio"].(float64)
-	return ok && ratio >= 0 && word(p["codec"], codec) && octet(p["frame_duration_ms"]) && octet(p["frames_per_block"])
+	return ok && ratio >= 0 && word(p["codec"], codec) &&
+		octet(p["frame_duration_ms"]) && octet(p["frames_per_block"])
 }
 
 func participant(v any) bool {

@@ -1,6 +1,6 @@
-//! The client: one person of phase 0, with an identity, a registration that is restored, and one call at a time.
+//! The client: one person of phase 0, who stays registered and has one call at a time.
 //!
-//! What the network brings are steps; the owner takes them from their channel and lets the client perform them.
+//! What the network brings are steps: its owner takes them from a channel and lets the client perform them.
 
 use crate::wire::{receive, send};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -122,7 +122,8 @@ impl Client {
             Step::Frame(every) if room => self.say(every),
             Step::Lost(why, code) if room => {
                 if !matches!(code, Some(6 | 7)) {
-                    self.send("Hangup", json!({"reason": "Normal"})).await; // CALL_ENDED and SEAT_TAKEN need no word
+                    // CALL_ENDED and SEAT_TAKEN need no word.
+                    self.send("Hangup", json!({"reason": "Normal"})).await;
                 }
                 self.over(&format!("the room was lost: {why}"));
             }
@@ -292,8 +293,8 @@ impl Client {
             fresh.and_then(|fresh| fresh.compute_public_key()).expect("the system has random numbers");
         public.copy_from_slice(ephemeral.as_ref());
         let signature = self.me().key.sign(&[&public[..], b"call-offer"].concat());
-        let body = json!({"identity_pub": self.public(), "ephemeral_pub": public, "signature": signature.as_ref(),
-            "supported_profiles": [opus()], "alias": null});
+        let body = json!({"identity_pub": self.public(), "ephemeral_pub": public,
+            "signature": signature.as_ref(), "supported_profiles": [opus()], "alias": null});
         send(&room, "CallOffer", body).await;
         let Some(call) = &mut self.call else { return };
         call.room = Some(room.clone());
