@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,8 @@ def judged(built: Built, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         out = tmp_path_factory.getbasetemp() / language
         target = ("--target", f"exec:{built[language]}", "--phase", "0")
         said = suite("run", "--role", "client", *target, "--out", str(out))
-        if not (out / "results.json").is_file():
-            return {"said": said}
-        results: Line = json.loads((out / "results.json").read_text(encoding="utf-8"))
-        return results
+        results = out / "results.json"
+        return {"said": said} | (json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {})
 
     there = [language for language in LANGUAGES if isinstance(built[language], Path)]
     with ThreadPoolExecutor() as lanes:
@@ -84,9 +83,18 @@ def test_it_passes(language: str, built: Built, judged: dict[str, Line]) -> None
     """The client behind the adapter passes every requirement of phase 0, as far as there is one to judge."""
     program(built, language)
     found = {one["id"]: one["verdict"] for one in judged[language].get("requirements", [])}
-    assert len(found) > 30, judged[language].get("said", "few requirements were judged")
+    assert len(found) > 30, judged[language]["said"]
     rest = {name: verdict for name, verdict in found.items() if verdict != "pass"}
     assert {"PHASE-3": "unsupported"} == rest
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_shows_the_verdict(language: str, built: Built, judged: dict[str, Line]) -> None:
+    """What the suite says of an example stands in its page, word for word."""
+    program(built, language)
+    page = (adapters.EXAMPLES.parent / f"adapter-{language}.md").read_text(encoding="utf-8")
+    assert judged[language]["said"].splitlines()[0] in page
+    assert [] == [line for line in judged[language]["said"].splitlines() if line not in page]
 
 
 @contextmanager
@@ -102,28 +110,35 @@ def seated(command: str) -> Iterator[Seat]:
             process.kill()
 
 
-@pytest.mark.parametrize(("caller", "callee"), [("go", "rust"), ("rust", "go")])
-def test_they_talk(caller: str, callee: str, built: Built, tmp_path: Path) -> None:
-    """One example calls the other at a relay of the reference; both are heard, and one hangs up."""
-    programs = [program(built, language) for language in (caller, callee)]
+def test_they_talk(built: Built, tmp_path: Path) -> None:
+    """Each example calls the other at a relay of the reference; both are heard, and one hangs up."""
+    programs = [program(built, language) for language in LANGUAGES]
     with ExitStack() as stack:
         relay = stack.enter_context(troupe(tmp_path)).relay().ready()["addr"]
-        one, other = (stack.enter_context(seated(each)) for each in programs)
-        one.registers(relay, "one")
-        one.does("call", target=other.registers(relay, "other"))
-        call = {"call_id": other.event("incoming")["call_id"]}
-        assert call.items() <= one.event("ringing").items()
-        other.does("answer", **call, mode="AcceptGeneric")
-        assert ["relay", "relay"] == [seat.event("path")["path"] for seat in (one, other)]
-        for speaker, listener in ((one, other), (other, one)):
-            speaker.does("send", n=20, every_ms=20)
-            heard = [listener.event("received")["seq"] for _ in range(5)]
-            assert list(range(heard[0], heard[0] + 5)) == heard
-        one.does("hangup")
-        assert [call, call] == [{"call_id": seat.event("ended")["call_id"]} for seat in (one, other)]
-        assert {"registered": True, "call_id": None, "path": None} == other.does("state")
-        one.ends()
-        other.ends()
+        seats = [stack.enter_context(seated(each)) for each in programs]
+        names = {seat: seat.registers(relay, f"person {number}") for number, seat in enumerate(seats)}
+        for caller, callee in permutations(seats):
+            caller.does("call", target=names[callee])
+            call = {"call_id": callee.event("incoming")["call_id"]}
+            assert call.items() <= caller.event("ringing").items()
+            callee.does("answer", **call, mode="AcceptGeneric")
+            assert ["relay", "relay"] == [seat.event("path")["path"] for seat in seats]
+            talk(caller, callee)
+            talk(callee, caller)
+            caller.does("hangup")
+            assert [call, call] == [{"call_id": seat.event("ended")["call_id"]} for seat in seats]
+            assert {"registered": True, "call_id": None, "path": None} == callee.does("state")
+            for seat in seats:
+                seat.events.clear()
+        for seat in seats:
+            seat.ends()
+
+
+def talk(speaker: Seat, listener: Seat) -> None:
+    """Let one end be heard by the other, frame by frame."""
+    speaker.does("send", n=20, every_ms=20)
+    heard = [listener.event("received")["seq"] for _ in range(5)]
+    assert list(range(heard[0], heard[0] + 5)) == heard
 
 
 SEED = "5f" * 32
