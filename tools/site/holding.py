@@ -25,7 +25,7 @@ from tools.site.pieces import Piece
 
 BLOCK = re.compile(r"^\*\*(?P<id>[A-Z]+-[1-9][0-9]*)\*\* \(.+\n(?:>.*\n)*", re.MULTILINE)
 """A requirement with its notes."""
-STYLE = '<link rel="stylesheet" href="../../assets/specification.css">'
+STYLE = '<link rel="stylesheet" href="../assets/specification.css">'
 """The style of folded lists and of the index, for a page that stands in a folder of the site's root."""
 
 

@@ -36,7 +36,7 @@ The links of the last two columns lead to the check and the mutant themselves.
 FOOT = """
 </div>
 
-<script src="../../assets/requirements.js" defer></script>
+<script src="../assets/requirements.js" defer></script>
 """
 
 
