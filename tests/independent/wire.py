@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,7 @@ import schemas
 
 MAX_PAYLOAD = 1_048_576
 MAX_DEPTH = 64
+MAX_MEMBERS = 16_384
 MAX_DATAGRAM = 1160  # what surely fits a QUIC packet of 1200 bytes beside its header, its tag and an ACK
 ZERO_KEY = bytes(32)
 OPUS = {"codec": "Opus24k", "fec_ratio": 0.0, "frame_duration_ms": 20, "frames_per_block": 1}
@@ -216,10 +218,19 @@ def _depth(value: object) -> int:
     return deepest
 
 
+def _crowd(text: str) -> int:
+    """Return how many members and entries a JSON text has, more or less if it is none (WIRE-16)."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "0", text)
+    return bare.count(",") + len(re.findall(r"[\[{](?!\s*[\]}])", bare))
+
+
 def _json(payload: bytes) -> Any:  # noqa: ANN401 - it may be anything
     try:
+        text = payload.decode()
+        if text.count(",") + text.count("[") + text.count("{") > MAX_MEMBERS and _crowd(text) > MAX_MEMBERS:
+            raise BadMessageError(f"the payload has more than {MAX_MEMBERS} members and entries")
         value = json.loads(
-            payload.decode(),
+            text,
             object_pairs_hook=_no_twins,
             parse_float=_finite,
             parse_int=_integer,
