@@ -3,6 +3,7 @@
 Frames count in the order of their stream ids. The own half of a peer's stream is ended only when its
 turn has come, so that no more streams can wait than were granted, and what waits is held against the
 receive window. A stream that is not whole in time is reset, and the order goes on behind it.
+A frame waits, too, until its sender may say so much (TRANS-19), and the credit that it holds waits with it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from reference.core.addresses import format_address
 from reference.core.errors import BadFrame
+from reference.core.sessions import Bucket
 from reference.core.wire import FrameReader
 from reference.handler import EndpointLimits
 from reference.quic.connection import Connection
@@ -20,6 +22,8 @@ from reference.quic.connection import Connection
 _LENGTH_BYTES = 4  # in front of every frame
 _LINK = "_federation"
 _LINK_SHARE = 16  # as much as for so many clients may wait for another relay: many speak through it
+_MESSAGE = 4_096  # what a message counts for beside its payload (TRANS-19)
+_BREATH = 0.01  # seconds that who has said too much waits at least: what has come by then is taken in one go
 _PEER_STREAMS = 256  # that wait; the stack grants 128 (TRANS-16), and more only after ended ones
 
 
@@ -56,6 +60,8 @@ class Session:
     heard: int = 0  # packets that came after the farewell
     streams: dict[int, _Inbound] = field(default_factory=dict)
     seen: int = 0  # streams that the peer has opened
+    said: Bucket = field(default_factory=Bucket)  # bytes, _MESSAGE of them for each message
+    resume_at: float = 0.0  # when the next frame may be released that had to wait, 0 for none
     unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
 
     def relocate(self) -> str:
@@ -130,8 +136,9 @@ class Session:
             if inbound.outcome is None:
                 self._refuse(stream_id, inbound, inbound.reader.cut_short())
 
-    def release(self) -> Iterator[bytes | BadFrame]:
-        """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11)."""
+    def release(self, now: float) -> Iterator[bytes | BadFrame]:
+        """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11, TRANS-19)."""
+        self.resume_at = 0.0
         while self.streams:
             stream_id, inbound = next(iter(self.streams.items()))
             if inbound.outcome is None:
@@ -139,6 +146,8 @@ class Session:
                     break
                 self._refuse(stream_id, inbound, inbound.reader.cut_short())
                 continue
+            if isinstance(inbound.outcome, bytes) and not self._may_say(len(inbound.outcome), now):
+                break
             del self.streams[stream_id]
             if isinstance(inbound.outcome, bytes):
                 self.connection.finish(stream_id)
@@ -152,14 +161,29 @@ class Session:
         if self.over:
             return at
         own = self.ping_at if self.live else self.handshake_by
-        if self.streams:  # they stand in the order in which they were opened
-            own = min(own, next(iter(self.streams.values())).deadline)
+        if self.resume_at:
+            own = min(own, self.resume_at)
+        for inbound in self.streams.values():  # they stand in the order in which they were opened
+            if inbound.outcome is None:
+                own = min(own, inbound.deadline)
+                break
         return own if at is None else min(at, own)
 
     def reminder(self) -> list[tuple[bytes, tuple[str, int]]]:
         """Return the close for a peer that seems not to have it, ever more rarely (RFC 9000 10.2.1)."""
         self.heard += 1
         return self.farewell if self.heard & (self.heard - 1) == 0 else []
+
+    def _may_say(self, size: int, now: float) -> bool:
+        """Count a message of `size` bytes; one that is too much for now waits until `resume_at`."""
+        if self.dialled:
+            return True  # whom this end has called may say what it likes
+        limits, size = self.limits, size + _MESSAGE
+        allowed = limits.said * self.share, limits.said_per_second * self.share
+        if self.said.take(*allowed, now, size):
+            return True
+        self.resume_at = now + max(_BREATH, self.said.wait(*allowed, now, size))
+        return False
 
     def _stream_id(self, index: int) -> int:
         return 4 * index + (1 if self.dialled else 0)

@@ -146,10 +146,12 @@ async def test_payloads_that_hold_too_much_are_ignored(stage: ClientStage) -> No
     """
     signal = await stage.online()
     offered: dict[str, str] = {}
+    streams = set()
     for kind in _crowded(stage, stage.call_id(), MEMBER_LIMIT):
         call_id = stage.call_id()
-        signal.send_bytes(codec.frame(_crowded(stage, call_id, MEMBER_LIMIT + 1)[kind]))
+        streams.add(signal.send_bytes(codec.frame(_crowded(stage, call_id, MEMBER_LIMIT + 1)[kind])))
         offered[call_id] = f"{MEMBER_LIMIT + 1} members and entries, most of them {kind}"
+    await stage.until(lambda: streams <= signal.streams.ended | signal.reset | signal.stopped, LONG)
     await _none_is_answered(stage, signal, offered)
     for kind in _crowded(stage, stage.call_id(), MEMBER_LIMIT):
         call_id = stage.call_id()
