@@ -16,7 +16,7 @@ from pathlib import Path
 
 import typer
 
-from reference import identity, logs
+from reference import identity, logs, memory
 from reference.authentication import Service
 from reference.commandline import (
     OptionError,
@@ -101,6 +101,7 @@ async def _run(reload: Reload) -> None:
         on_reload(reload)
         ready = switch.ready(credentials.fingerprint, limits) | served
         health.unready = ""
+        memory.settle()
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
         switch.logger.info("ready", **ready)
         await stop.wait()
