@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from reference import logs
+from reference.allowance import MESSAGE
 from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
 from reference.core import sessions as core
 from reference.core.addresses import format_address, undialable
@@ -27,7 +28,7 @@ from reference.question import service_url
 YEAR = 31_536_000
 LARGEST = 1_000_000_000
 """The largest number that an option may be: beyond it clocks and queues of the system would not follow."""
-LARGEST_MESSAGE = FRAME_LIMIT + 4_096
+LARGEST_MESSAGE = FRAME_LIMIT + MESSAGE
 """What the largest message counts for: a client has to be able to say it (WIRE-1, TRANS-19)."""
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
 

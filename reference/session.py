@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reference.allowance import Allowance
 from reference.core.addresses import format_address
 from reference.core.errors import BadFrame
-from reference.core.sessions import Bucket
 from reference.core.wire import FrameReader
 from reference.handler import EndpointLimits
 from reference.quic.connection import Connection
@@ -22,8 +22,6 @@ from reference.quic.connection import Connection
 _LENGTH_BYTES = 4  # in front of every frame
 _LINK = "_federation"
 _LINK_SHARE = 16  # as much as for so many clients may wait for another relay: many speak through it
-_MESSAGE = 4_096  # what a message counts for beside its payload (TRANS-19)
-_BREATH = 0.01  # seconds that who has said too much waits at least: what has come by then is taken in one go
 _PEER_STREAMS = 256  # that wait; the stack grants 128 (TRANS-16), and more only after ended ones
 
 
@@ -60,7 +58,7 @@ class Session:
     heard: int = 0  # packets that came after the farewell
     streams: dict[int, _Inbound] = field(default_factory=dict)
     seen: int = 0  # streams that the peer has opened
-    said: Bucket = field(default_factory=Bucket)  # bytes, _MESSAGE of them for each message
+    said: Allowance = field(default_factory=Allowance)
     resume_at: float = 0.0  # when the next frame may be released that had to wait, 0 for none
     unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
 
@@ -101,7 +99,8 @@ class Session:
         if self.over or not self.live:
             return
         for index in range(self.seen, self.connection.peer_streams):
-            self.streams[self._stream_id(index)] = _Inbound(now + self.limits.stream_timeout)
+            begins = max(now, self.resume_at)
+            self.streams[self._stream_id(index)] = _Inbound(begins + self.limits.stream_timeout)
         self.seen = self.connection.peer_streams
 
     def feed(self, stream_id: int, data: bytes, *, fin: bool) -> None:
@@ -138,7 +137,6 @@ class Session:
 
     def release(self, now: float) -> Iterator[bytes | BadFrame]:
         """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11, TRANS-19)."""
-        self.resume_at = 0.0
         while self.streams:
             stream_id, inbound = next(iter(self.streams.items()))
             if inbound.outcome is None:
@@ -175,15 +173,13 @@ class Session:
         return self.farewell if self.heard & (self.heard - 1) == 0 else []
 
     def _may_say(self, size: int, now: float) -> bool:
-        """Count a message of `size` bytes; one that is too much for now waits until `resume_at`."""
-        if self.dialled:
-            return True  # whom this end has called may say what it likes
-        limits, size = self.limits, size + _MESSAGE
-        allowed = limits.said * self.share, limits.said_per_second * self.share
-        if self.said.take(*allowed, now, size):
-            return True
-        self.resume_at = now + max(_BREATH, self.said.wait(*allowed, now, size))
-        return False
+        """Count a message of a peer that has dialled; the time that it waits is no time of its streams."""
+        resume_at = 0.0 if self.dialled else self.said.take(size, self.limits, self.share, now)
+        longer = resume_at - max(now, self.resume_at)
+        for inbound in self.streams.values() if longer > 0 else ():
+            inbound.deadline += longer
+        self.resume_at = resume_at
+        return not resume_at
 
     def _stream_id(self, index: int) -> int:
         return 4 * index + (1 if self.dialled else 0)

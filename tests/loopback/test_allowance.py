@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from aioquic.quic.events import HandshakeCompleted
 
-from reference import session
+from reference.allowance import MESSAGE
 from reference.core.wire import frame
 from reference.endpoint import EndpointLimits
 from reference.options import LARGEST_MESSAGE, Options
+from reference.quic.flow import STREAM_WINDOW
 from tests.loopback.conftest import Puppet, Recorder, opened, pair, puppet, run
 from tools.chapters import table
 
@@ -48,7 +49,7 @@ def test_the_defaults_are_those_of_the_chapter() -> None:
     expected = rows["what a client says on a connection"]
     assert expected == f"{said:,} bytes, refilled by {per_second:,.0f} a second"
     assert (said, per_second) == (Options().max_said, Options().said_per_second)
-    assert LARGEST_MESSAGE == 1_048_576 + session._MESSAGE <= said
+    assert LARGEST_MESSAGE == 1_048_576 + MESSAGE <= said
 
 
 def test_what_is_too_much_waits_its_time_and_comes_in_order() -> None:
@@ -106,6 +107,28 @@ def test_who_was_called_may_say_what_it_likes() -> None:
             await seen.times("frame", len(TEXTS))
             assert [("frame", text) for text in TEXTS] == seen.of("frame")
             assert 0 == client.stats()["throttled"]
+
+    run(test())
+
+
+def test_the_time_of_waiting_is_not_the_time_to_complete_a_frame() -> None:
+    """Messages that get no credit, because one before them waits, are not given up for it."""
+
+    async def test() -> None:
+        large = EndpointLimits(said=3 * STREAM_WINDOW + MESSAGE, said_per_second=NEVER)
+        async with pair(large) as (server, heard, accepted, client, seen, dialled):
+            for number in range(4):
+                client.send(dialled, bytes(3 * STREAM_WINDOW), number)
+            await seen.times("flushed", 2)
+            client.send_datagram(dialled, b"behind them")
+            await heard.times("datagram")
+            waiting: Any = server._sessions[accepted]
+            waiting.expire(time.monotonic() + large.stream_timeout)
+            assert [True] * 3 == [
+                inbound.deadline > waiting.resume_at > large.stream_timeout
+                for inbound in waiting.streams.values()
+            ]
+            assert [] == heard.of("fault", "lost")
 
     run(test())
 
