@@ -42,6 +42,8 @@ BURST = 100
 """The most that is done in one go."""
 CREDIT = 8
 """Streams that the slow reader grants."""
+DATAGRAM = 1_000
+"""Bytes of a datagram that nobody wants."""
 TWICE_TEN_THOUSAND = 21_000
 """Bad messages: of those that are under way when the relay closes a connection it reads none."""
 GIVES_WAY = 10
@@ -59,6 +61,8 @@ class Kind(StrEnum):
     REFLECTIONS = "reflections"
     LARGE = "large"
     NUMBERS = "numbers"
+    UNKNOWN = "unknown"
+    DATAGRAMS = "datagrams"
     STRANGERS = "strangers"
     BAD = "bad"
 
@@ -216,6 +220,14 @@ class Offender:
         """Open all the streams there are, begin a message on each and finish none."""
         await self._barely(lambda one: one.begin(1024, 8), None, STREAMS)
 
+    async def datagrams(self) -> None:
+        """Send what looks like media where there is none."""
+        person, data = await self.person(), bytes(DATAGRAM)
+        async for count in self.due():
+            for _ in range(count):
+                self.crowd.endpoint.send_datagram(person.sessions[Leg.SIGNAL], data)
+            self.tried += count
+
     async def strangers(self) -> None:
         """Knock at the room of a call of others."""
         everybody = []
@@ -263,6 +275,8 @@ OFFENCES: dict[Kind, tuple[Measure, Callable[[Offender], Awaitable[None]]]] = {
     ),
     Kind.LARGE: (Measure(2, 100), lambda one: one.says(lambda: large(b',"' + bytes([65]) * 65_536 + b'"'))),
     Kind.NUMBERS: (Measure(1, 100), lambda one: one.says(lambda: large(b",1"))),
+    Kind.UNKNOWN: (Measure(2_000, 100_000), lambda one: one.says(lambda: b'"Nothing"')),
+    Kind.DATAGRAMS: (Measure(2_000, 100_000), Offender.datagrams),
     Kind.STRANGERS: (Measure(30, 1_000), Offender.strangers),
     Kind.BAD: (Measure(2_000, TWICE_TEN_THOUSAND, times=6), lambda one: one.says(lambda: b"{")),
 }

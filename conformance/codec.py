@@ -12,6 +12,7 @@ from typing import Any
 
 FRAME_LIMIT = 1_048_576
 DEPTH_LIMIT = 64
+MEMBER_LIMIT = 16_384
 HEADER_LENGTH = 12
 _LENGTH = 4
 
@@ -71,6 +72,31 @@ def name_of(message: Message) -> str:
 def body_of(message: Message) -> dict[str, Any]:
     """Return the members of a message; those of a bare name are none."""
     return {} if isinstance(message, str) else next(iter(message.values()))
+
+
+def crowded(message: Message, count: int) -> dict[str, bytes]:
+    """Return payloads of a message with one more member, which has `count` members and entries so (WIRE-16).
+
+    They are named after what most of it is. One has a text that only looks as if there were more.
+    """
+    body, place = body_of(message), "in its place"
+    text = payload({name_of(message): {**body, "later": place}})
+    left = count - _members({name_of(message): body}) - 1
+    kinds = {
+        "numbers": [b'"' + b'[,{,\\",' * 4096 + b'"', *[b"1"] * (left - 1)],
+        "empty arrays and objects": [b"[ ]", *[b"{}"] * (left - 1)],
+        "objects of one member": [b"1"] * (left % 2) + [b'{"y":0}'] * (left // 2),
+    }
+    filled = {kind: b"[" + b",".join(entries) + b"]" for kind, entries in kinds.items()}
+    filled["members"] = b"{" + b" , ".join(b'"%d":0' % number for number in range(left)) + b"}"
+    return {kind: text.replace(payload(place), value) for kind, value in filled.items()}
+
+
+def _members(value: object) -> int:
+    """Count the members and entries of a value, at every depth."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_members, value.values()))
+    return len(value) + sum(map(_members, value)) if isinstance(value, list) else 0
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

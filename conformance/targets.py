@@ -52,6 +52,8 @@ LIMITS = {
     "reflections_burst": 20,
     "reflections_per_second": 10,
     "bad_messages": 60,
+    "said_burst": 1_310_720,
+    "said_per_second": 262_144,
     "unread": 64,
 }
 ADVERTISED = "198.51.100.7:4433"

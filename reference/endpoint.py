@@ -193,6 +193,7 @@ class Endpoint:
             "timers": sum(session.timer is not None for session in everything),
             "streams": sum(len(session.streams) for session in everything),
             "unsent": sum(len(session.unsent) for session in everything),
+            "throttled": sum(session.resume_at > 0 for session in everything),
             "notices": len(self._notices),
         }
 
@@ -287,13 +288,13 @@ class Endpoint:
                 case _ if session.live and not session.over:
                     self._take(session, event)
         if session.live and not session.over and session.streams:
-            self._release(session)
+            self._release(session, now)
         ending = session.connection.ending
         if ending is not None and not session.over:
             self._end(session, ending)
 
-    def _release(self, session: Session) -> None:
-        for outcome in session.release():
+    def _release(self, session: Session, now: float) -> None:
+        for outcome in session.release(now):
             call = self._handler.frame if isinstance(outcome, bytes) else self._handler.fault
             self._notices.add(session, call, session.number, outcome)
 

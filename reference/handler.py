@@ -21,6 +21,8 @@ class EndpointLimits:
     keep_alive: float = 5.0
     unsent: int = 64
     datagrams: int = 16
+    said: int = 1_310_720
+    said_per_second: float = 262_144.0
 
 
 class DatagramFate(Enum):

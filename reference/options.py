@@ -13,17 +13,21 @@ from typing import Annotated, Any
 import typer
 
 from reference import logs
+from reference.allowance import MESSAGE
 from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
 from reference.core.addresses import format_address, undialable
 from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Policy
 from reference.core.sessions import Limits, Peer, Trust
+from reference.core.wire import FRAME_LIMIT
 from reference.endpoint import EndpointLimits
 from reference.question import service_url
 
 YEAR = 31_536_000
 LARGEST = 1_000_000_000
 """The largest number that an option may be: beyond it clocks and queues of the system would not follow."""
+LARGEST_MESSAGE = FRAME_LIMIT + MESSAGE
+"""What the largest message counts for: a client has to be able to say it (WIRE-1, TRANS-19)."""
 UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - named to be refused as an address to reach
 
 
@@ -70,6 +74,10 @@ class Options:
     max_reflections: Annotated[int, number("reflections of one connection at once")] = 20
     reflections_per_second: Annotated[float, rate("and how fast they come back")] = 10.0
     max_bad_messages: Annotated[int, number("bad messages of one connection in a minute")] = 60
+    max_said: Annotated[
+        int, typer.Option(min=LARGEST_MESSAGE, max=LARGEST, help="bytes that one client says at once")
+    ] = 1_310_720
+    said_per_second: Annotated[float, rate("and how fast they come back")] = 262_144.0
     max_unread: Annotated[int, number("messages waiting for one peer")] = 64
     max_datagrams: Annotated[int, number("datagrams waiting for one peer")] = 16
     auth_url: Annotated[str, typer.Option(help="ask this service whether a client's token is right")] = ""
@@ -153,6 +161,8 @@ class Options:
             keep_alive=self.keep_alive,
             unsent=self.max_unread,
             datagrams=self.max_datagrams,
+            said=self.max_said,
+            said_per_second=self.said_per_second,
         )
 
     def reachable(self) -> str:

@@ -44,5 +44,7 @@ def ready(
             "reflections_per_second": own.reflections_per_second,
             "bad_messages": own.bad_messages,
             "unread": limits.unsent,
+            "said_burst": limits.said,
+            "said_per_second": limits.said_per_second,
         },
     }

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import typer
 
-from reference import identity, logs, signals
+from reference import identity, logs, memory, signals
 from reference.authentication import Service
 from reference.commandline import OptionError, address, build, command, phase_of
 from reference.configuration import CommandLine, as_toml, blaming, settle
@@ -95,6 +95,7 @@ async def _run(reload: Reload) -> None:
         signals.on_reload(loop, reload)
         ready = switch.ready(credentials.fingerprint, limits) | served
         health.unready = ""
+        memory.settle()
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
         switch.logger.info("ready", **ready)
         await stop.wait()

@@ -30,6 +30,7 @@ RELOADED = frozenset(
         ),
         *("max_connections", "max_half_open", "max_calls", "max_offers", "offers_per_second"),
         *("max_reflections", "reflections_per_second", "max_bad_messages", "max_unread", "max_datagrams"),
+        *("max_said", "said_per_second"),
         *("log_level", "peers", "trusted"),
     }
 )

@@ -3,6 +3,7 @@
 Frames count in the order of their stream ids. The own half of a peer's stream is ended only when its
 turn has come, so that no more streams can wait than were granted, and what waits is held against the
 receive window. A stream that is not whole in time is reset, and the order goes on behind it.
+A frame waits, too, until its sender may say so much (TRANS-19), and the credit that it holds waits with it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from reference.allowance import Allowance
 from reference.core.addresses import format_address
 from reference.core.errors import BadFrame
 from reference.core.wire import FrameReader
@@ -56,6 +58,8 @@ class Session:
     heard: int = 0  # packets that came after the farewell
     streams: dict[int, _Inbound] = field(default_factory=dict)
     seen: int = 0  # streams that the peer has opened
+    said: Allowance = field(default_factory=Allowance)
+    resume_at: float = 0.0  # when the next frame may be released that had to wait, 0 for none
     unsent: dict[int, tuple[int, object | None]] = field(default_factory=dict)  # size, receipt
 
     def relocate(self) -> str:
@@ -95,7 +99,8 @@ class Session:
         if self.over or not self.live:
             return
         for index in range(self.seen, self.connection.peer_streams):
-            self.streams[self._stream_id(index)] = _Inbound(now + self.limits.stream_timeout)
+            begins = max(now, self.resume_at)
+            self.streams[self._stream_id(index)] = _Inbound(begins + self.limits.stream_timeout)
         self.seen = self.connection.peer_streams
 
     def feed(self, stream_id: int, data: bytes, *, fin: bool) -> None:
@@ -130,8 +135,8 @@ class Session:
             if inbound.outcome is None:
                 self._refuse(stream_id, inbound, inbound.reader.cut_short())
 
-    def release(self) -> Iterator[bytes | BadFrame]:
-        """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11)."""
+    def release(self, now: float) -> Iterator[bytes | BadFrame]:
+        """Yield what is due, in order; end its stream, slide the window (TRANS-10, TRANS-11, TRANS-19)."""
         while self.streams:
             stream_id, inbound = next(iter(self.streams.items()))
             if inbound.outcome is None:
@@ -139,6 +144,8 @@ class Session:
                     break
                 self._refuse(stream_id, inbound, inbound.reader.cut_short())
                 continue
+            if isinstance(inbound.outcome, bytes) and not self._may_say(len(inbound.outcome), now):
+                break
             del self.streams[stream_id]
             if isinstance(inbound.outcome, bytes):
                 self.connection.finish(stream_id)
@@ -152,14 +159,27 @@ class Session:
         if self.over:
             return at
         own = self.ping_at if self.live else self.handshake_by
-        if self.streams:  # they stand in the order in which they were opened
-            own = min(own, next(iter(self.streams.values())).deadline)
+        if self.resume_at:
+            own = min(own, self.resume_at)
+        for inbound in self.streams.values():  # they stand in the order in which they were opened
+            if inbound.outcome is None:
+                own = min(own, inbound.deadline)
+                break
         return own if at is None else min(at, own)
 
     def reminder(self) -> list[tuple[bytes, tuple[str, int]]]:
         """Return the close for a peer that seems not to have it, ever more rarely (RFC 9000 10.2.1)."""
         self.heard += 1
         return self.farewell if self.heard & (self.heard - 1) == 0 else []
+
+    def _may_say(self, size: int, now: float) -> bool:
+        """Count a message of a peer that has dialled; the time that it waits is no time of its streams."""
+        resume_at = 0.0 if self.dialled else self.said.take(size, self.limits, self.share, now)
+        longer = resume_at - max(now, self.resume_at)
+        for inbound in self.streams.values() if longer > 0 else ():
+            inbound.deadline += longer
+        self.resume_at = resume_at
+        return not resume_at
 
     def _stream_id(self, index: int) -> int:
         return 4 * index + (1 if self.dialled else 0)

@@ -30,6 +30,7 @@ TABLES = {
     "endpoint_timers": "Connections that wait for a time",
     "endpoint_streams": "Streams that are not over",
     "endpoint_unsent": "Messages that have not wholly left",
+    "endpoint_throttled": "Connections whose next message waits, because they said too much",
     "endpoint_notices": "News of connections on their way within the relay",
 }
 

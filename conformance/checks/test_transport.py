@@ -15,6 +15,14 @@ CODES = spec.close_codes()
 MANY = 256
 STREAMS = 100
 """Bidirectional streams that a peer may open (spec/transport.md)."""
+MESSAGE = 4_096
+"""What a message counts for beside its payload, in bytes (spec/transport.md)."""
+ROUND = 8
+"""Messages from one Ping of a flood to the next: few enough Pongs for the one who floods to read."""
+WATCHED = 0.8
+"""Seconds that a flood is watched for after its limit is reached: a tenth of what the rest should take."""
+PATIENT = 8.0
+"""Seconds for the limit to be reached."""
 SECOND_TRIES = 8
 FORGETTING = 0.3
 """Seconds: several times what QUIC remembers a closed connection for, where the round trip is short."""
@@ -287,6 +295,44 @@ async def test_a_stalled_stream_is_reset(stage: Stage) -> None:
     assert answered, "a message behind a stalled stream is never handled"
     gone = await stage.until(lambda: stalled in alice.reset | alice.stopped, 0.5)
     assert gone, "the stalled stream is not reset"
+
+
+@check("TRANS-19")
+async def test_a_flood_of_messages_waits(stage: Stage) -> None:
+    """A client says far more at once than is allowed; not all of it may be handled as fast as it comes.
+
+    It says things that mean nothing, and a Ping every now and then, whose Pong shows how far the relay is.
+    """
+    burst, per_second = stage.relay.limits["said_burst"], stage.relay.limits["said_per_second"]
+    idle, each = codec.encode("Nothing"), MESSAGE + len(codec.payload("Nothing"))
+    rounds = int((burst + 8 * per_second) / each / ROUND)
+    if rounds > MANY:
+        message = f"the relay allows so much that {rounds * ROUND} messages would be needed"
+        raise Unsupported(message)
+    alice = await stage.register("alice")
+    clock = asyncio.get_running_loop()
+    began = clock.time()
+    stage.dialogue.note(alice.name, "->", {"Nothing": {"messages": rounds * ROUND}})
+    for number in range(rounds):
+        for one in (*[idle] * (ROUND - 1), codec.encode(identity.ping(number))):
+            alice.send_bytes(one, noted=True, flush=False)
+    alice.link.transmit()
+
+    def handled() -> int:
+        return ROUND * len(alice.heard("Pong"))
+
+    def too_fast() -> bool:
+        return handled() > (burst + per_second * (clock.time() - began)) / each + ROUND
+
+    used_up = await stage.until(lambda: handled() > burst / each - ROUND or bool(alice.closed), PATIENT)
+    if not used_up or alice.closed:
+        message = (
+            f"{handled()} messages were handled: {alice.closed or 'so slowly that no limit can be seen'}"
+        )
+        raise Untestable(message)
+    fast = await stage.until(too_fast, WATCHED)
+    fault = f"{handled()} of {rounds * ROUND} messages were handled within {clock.time() - began:.1f} s"
+    assert not fast, f"{fault}; {burst / each:.0f} are allowed, and {per_second / each:.0f} a second"
 
 
 @check("TRANS-15")

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance import codec, exploration, identity, validation
 from conformance.checking import check
-from conformance.codec import FRAME_LIMIT, Message
+from conformance.codec import FRAME_LIMIT, MEMBER_LIMIT, Message
 from conformance.puppet import Puppet
 from conformance.stage import Stage
 from conformance.verdicts import Untestable
@@ -129,6 +129,37 @@ async def test_malformed_payloads_are_ignored(stage: Stage) -> None:
     answered = [fault for fault, number in numbers.items() if alice.heard("Pong", timestamp_ms=number)]
     answered += ["a member twice"] * len(alice.heard("Pong", timestamp_ms=7))
     assert not answered, f"answered was a Ping with {answered[0]}"
+
+
+@check("WIRE-16")
+async def test_payloads_that_hold_too_much_are_ignored(stage: Stage) -> None:
+    """Pings with 16,385 members and entries, of several kinds, are sent; none may be answered.
+
+    The connection must stay. The same Pings with one entry less are sent first, and have to be answered.
+    """
+    alice = await stage.register("alice")
+
+    async def answered(count: int, first: int) -> list[str]:
+        kinds = list(codec.crowded(identity.ping(0), count))
+        for number, kind in enumerate(kinds, start=first):
+            alice.send_bytes(codec.frame(codec.crowded(identity.ping(number), count)[kind]))
+        served = await stage.fence(alice)
+        assert served, f"after such messages nothing is handled: {alice.closed or 'no answer'}"
+        await stage.settle(alice, rounds=1)
+        return [
+            kind for number, kind in enumerate(kinds, start=first) if alice.heard("Pong", timestamp_ms=number)
+        ]
+
+    taken = await answered(MEMBER_LIMIT, 1001)
+    if len(taken) < len(codec.crowded(identity.ping(0), MEMBER_LIMIT)):
+        message = (
+            f"of Pings with {MEMBER_LIMIT} members and entries only those with {taken} are answered (WIRE-7)"
+        )
+        raise Untestable(message)
+    over = await answered(MEMBER_LIMIT + 1, 2001)
+    assert not over, (
+        f"answered was a Ping with {MEMBER_LIMIT + 1} members and entries, most of them {over[0]}"
+    )
 
 
 def _refused(caller: Puppet, callee: Puppet, call_id: str) -> dict[str, Message]:

@@ -4,6 +4,7 @@
     ├── PeerFault              the other side broke a rule; carries the rule's id and the evidence
     │   ├── BadMessage         its message is ignored and counted, its connection lives
     │   │   ├── Malformed          not one JSON value as WIRE-4 asks for
+    │   │   │   └── TooManyMembers     more in it than WIRE-16 lets be
     │   │   ├── UnknownMessage     a name this phase does not know
     │   │   └── SchemaViolation    no message of this phase's accept view
     │   └── BadFrame           its stream is reset, its connection lives
@@ -94,6 +95,12 @@ class Malformed(BadMessage):
     """The payload is not one JSON value as WIRE-4 asks for."""
 
     rule = "WIRE-4"
+
+
+class TooManyMembers(Malformed):
+    """The payload has more members and entries than the limit (16,384)."""
+
+    rule = "WIRE-16"
 
 
 class UnknownMessage(BadMessage):

@@ -99,14 +99,18 @@ class Bucket:
     level: float = 0.0
     at: float = 0.0
 
-    def take(self, burst: int, per_second: float, now: float) -> bool:
-        """Count one, unless `burst` are in it; it drains at `per_second`, and a refused one costs nothing."""
+    def take(self, burst: int, per_second: float, now: float, amount: int = 1) -> bool:
+        """Count `amount` unless more than `burst` would be in it; it drains at `per_second`. Tell whether."""
+        if self.wait(burst, per_second, now, amount) > 0:
+            return False
+        self.level += amount
+        return True
+
+    def wait(self, burst: int, per_second: float, now: float, amount: int = 1) -> float:
+        """Return in how many seconds `amount` can be taken; 0 is now."""
         self.level = max(0.0, self.level - (now - self.at) * per_second)
         self.at = now
-        if self.level + 1 > burst:
-            return False
-        self.level += 1
-        return True
+        return max(0.0, (self.level + amount - burst) / per_second)
 
 
 @dataclass(slots=True)

@@ -1,21 +1,20 @@
-"""Strict JSON (spec/wire.md, WIRE-4): one reading of a payload, or none.
+"""Strict JSON (spec/wire.md, WIRE-4 and WIRE-16): one reading of a payload, or none.
 
 Parsers differ on doubled members, NaN, numbers outside a double, lone surrogates and depth; what
 two parsers read differently can deceive one of them, so all of it is Malformed. Integers stay exact
 (WIRE-12). What comes in here is hostile: nothing but Malformed is raised, the work is linear in the
-payload, and the depth is known before anything recurses.
+payload, and its depth and how much is in it are known before anything is built or recurses.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-from reference.core.errors import Malformed
+from reference.core.errors import Malformed, TooManyMembers
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """Any JSON value."""
@@ -26,17 +25,19 @@ JsonObject: TypeAlias = Mapping[str, Json]
 DEPTH_LIMIT = 64
 """The most objects and arrays that may be open at once (WIRE-4)."""
 
+MEMBER_LIMIT = 16_384
+"""The most members of objects and entries of arrays that may be in a payload, at every depth (WIRE-16)."""
+
 _DIGITS = 308  # every integer of so many digits fits into a double
-# An unterminated string matches too: a second attempt at each of its quotes would be quadratic.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACES_TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NO_BRACES_OR_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_WHITE_SPACE = b" \t\r\n"
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]"))
 _SHOWN = 40
 
 
 def parse(payload: bytes) -> Json:
     """Return the JSON value that `payload` is; raises Malformed."""
-    _check_depth(payload)
+    _check_extent(payload)
     try:
         text = payload.decode()
     except UnicodeDecodeError as error:
@@ -73,15 +74,39 @@ def shown(value: Json) -> str:
     return json.dumps(value)[:_SHOWN]
 
 
-def _check_depth(payload: bytes) -> None:
-    """Refuse what is nested too deeply, without recursion and at the speed of the C library."""
-    if payload.count(b"[") + payload.count(b"{") <= DEPTH_LIMIT:
+def _check_extent(payload: bytes) -> None:
+    """Refuse what holds too much or is nested too deeply, without recursion, at the C library's speed."""
+    opened = payload.count(b"[") + payload.count(b"{")
+    if opened <= DEPTH_LIMIT and opened + payload.count(b",") <= MEMBER_LIMIT:
         return
-    brackets = _STRING.sub(b"", payload).translate(_BRACES_TO_BRACKETS, _NO_BRACES_OR_BRACKETS)
-    for _ in range(DEPTH_LIMIT):  # each round takes away the innermost brackets, one level of depth
-        brackets = brackets.replace(b"[]", b"")
+    bare = _without_strings(payload).translate(_BRACES_TO_BRACKETS, _WHITE_SPACE)
+    opened = bare.count(b"[")
+    members = bare.count(b",") + opened - bare.count(b"[]")  # one more than commas, in all that are not empty
+    if members > MEMBER_LIMIT or opened > MEMBER_LIMIT + 1:
+        raise _too_many()
+    brackets = bare.translate(None, _NO_BRACKETS)
+    if len(brackets) == 2 * opened:
+        for _ in range(DEPTH_LIMIT):  # each round takes away the innermost brackets, one level of depth
+            brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise Malformed(f"over {DEPTH_LIMIT} objects and arrays are open at once, or some stay open")
+
+
+def _without_strings(payload: bytes) -> bytes:
+    """Return the payload with a letter in the place of each string; raises TooManyMembers.
+
+    Of escapes only the two that hide where a string ends matter, and there are none outside strings.
+    """
+    if b"\\" in payload:
+        payload = payload.replace(b"\\\\", b"").replace(b'\\"', b"")
+    most = 2 * MEMBER_LIMIT + 1  # each is an entry, the name or the value of a member, or the whole payload
+    if payload.count(b'"') > 2 * most:
+        raise _too_many()
+    return b"s".join(payload.split(b'"')[::2])
+
+
+def _too_many() -> TooManyMembers:
+    return TooManyMembers(f"the payload has over {MEMBER_LIMIT} members and entries, or is no JSON")
 
 
 def _check_surrogates(value: Json) -> None:

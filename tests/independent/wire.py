@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,8 @@ import schemas
 
 MAX_PAYLOAD = 1_048_576
 MAX_DEPTH = 64
+MAX_MEMBERS = 16_384
+MOST_SAID, SAID_PER_SECOND = 1_310_720, 262_144
 MAX_DATAGRAM = 1160  # what surely fits a QUIC packet of 1200 bytes beside its header, its tag and an ACK
 ZERO_KEY = bytes(32)
 OPUS = {"codec": "Opus24k", "fec_ratio": 0.0, "frame_duration_ms": 20, "frames_per_block": 1}
@@ -216,10 +219,19 @@ def _depth(value: object) -> int:
     return deepest
 
 
+def _crowd(text: str) -> int:
+    """Return how many members and entries a JSON text has, more or less if it is none (WIRE-16)."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "0", text)
+    return bare.count(",") + len(re.findall(r"[\[{](?!\s*[\]}])", bare))
+
+
 def _json(payload: bytes) -> Any:  # noqa: ANN401 - it may be anything
     try:
+        text = payload.decode()
+        if text.count(",") + text.count("[") + text.count("{") > MAX_MEMBERS and _crowd(text) > MAX_MEMBERS:
+            raise BadMessageError(f"the payload has more than {MAX_MEMBERS} members and entries")
         value = json.loads(
-            payload.decode(),
+            text,
             object_pairs_hook=_no_twins,
             parse_float=_finite,
             parse_int=_integer,
@@ -320,6 +332,8 @@ class Link(QuicConnectionProtocol):
         self._first_unopened = self._next_in_turn = 1 if quic.configuration.is_client else 0
         self._bad: deque[float] = deque(maxlen=self.most_bad + 1)
         self._alive: asyncio.TimerHandle | None = None
+        self._said = self._said_at = 0.0
+        self._held_back = False
         if not quic.configuration.is_client:
             learn_server_name(quic, self._named)
 
@@ -493,13 +507,35 @@ class Link(QuicConnectionProtocol):
         incoming.settled = True
         incoming.payload = payload
         incoming.buffer.clear()
+        if not self._held_back:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Handle the messages whose turn it is, as far as the other side may say so much (TRANS-19)."""
+        self._held_back = False
         while not self.over and (first := self._incoming.get(self._next_in_turn)) and first.settled:
+            if first.payload is not None and (wait := self._excess(len(first.payload) + 4096)) > 0:
+                self._held_back = True
+                self._loop.call_later(wait, self._go_on)
+                return
             stream_id = self._next_in_turn
             del self._incoming[stream_id]
             self._next_in_turn += 4
             self._end_own_half(stream_id)
             if first.payload is not None:
                 self._handle(first.payload)
+
+    def _excess(self, size: int) -> float:
+        """Count what a client says, or return in how many seconds it may say it."""
+        if self._quic.configuration.is_client:
+            return 0
+        now = self._loop.time()
+        self._said = max(0, self._said - (now - self._said_at) * SAID_PER_SECOND)
+        self._said_at = now
+        if self._said + size > MOST_SAID:
+            return (self._said + size - MOST_SAID) / SAID_PER_SECOND + 0.01
+        self._said += size
+        return 0
 
     def _end_own_half(self, stream_id: int) -> None:
         stream = self._quic._streams.get(stream_id)

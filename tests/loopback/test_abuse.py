@@ -33,6 +33,8 @@ ENDINGS: dict[Kind, tuple[int, str, int]] = {
     Kind.REFLECTIONS: (60, "", 0),
     Kind.LARGE: (1, "", 0),
     Kind.NUMBERS: (1, "", 0),
+    Kind.UNKNOWN: (100, "", 0),
+    Kind.DATAGRAMS: (100, "", 0),
     Kind.STRANGERS: (3, "NOT_ADMITTED", 3),
     Kind.BAD: (ENDLESS, "BAD_MESSAGES", 1),
 }

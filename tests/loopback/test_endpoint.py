@@ -37,6 +37,9 @@ from tests.loopback.conftest import (
     run,
 )
 
+TALKATIVE = EndpointLimits(said=1 << 40)
+"""A client may say whatever it likes (TRANS-19)."""
+
 
 @pytest.mark.parametrize(
     ("dialled", "seen"),
@@ -176,7 +179,7 @@ def test_both_sides_open_streams_for_ever() -> None:
 
     async def test() -> None:
         heard, told = Echo(), Counter()
-        async with opened(heard) as server, opened(told, None) as client:
+        async with opened(heard, limits=TALKATIVE) as server, opened(told, None) as client:
             heard.endpoint, told.endpoint = server, client
             dialled = client.dial(server.address, "_signal")
             for _ in range(32):
@@ -192,7 +195,7 @@ def test_a_frame_of_the_largest_size_passes() -> None:
 
     async def test() -> None:
         payload = random.Random(1).randbytes(FRAME_LIMIT)
-        async with pair() as (server, heard, session, client, told, dialled):
+        async with pair(TALKATIVE) as (server, heard, session, client, told, dialled):
             for _ in range(2):
                 client.send(dialled, payload)
                 server.send(session, payload)

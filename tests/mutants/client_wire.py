@@ -84,6 +84,7 @@ mutant("WIRE-1", "Takes payloads of up to 1,000,000 bytes only.", shared.shorter
 mutant(
     "WIRE-4", "Takes whatever a lenient parser takes: doubled members, NaN, surrogates.", shared.lenient_json
 )
+mutant("WIRE-16", "Takes a payload with any number of members and entries.", shared.reads_however_much)
 mutant("WIRE-9", "Ignores messages whose required members are not in the schema's order.", shared.minds_order)
 mutant(
     "PHASE-3",

@@ -70,6 +70,12 @@ def few_streams() -> None:
     Connection.__init__ = started
 
 
+@breaks("TRANS-19")
+def hears_everything() -> None:
+    """Handles whatever a client says at once."""
+    with_limits(said=1 << 62)
+
+
 @breaks("TRANS-17")
 def a_minute_of_silence() -> None:
     """Announces a max idle timeout of 60 s."""
@@ -172,10 +178,10 @@ def order_of_arrival() -> None:
     """Handles messages in the order in which they become whole."""
     honest = Session.release
 
-    def release(self: Session) -> Iterator[bytes | BadFrame]:
+    def release(self: Session, now: float) -> Iterator[bytes | BadFrame]:
         early = sorted(self.streams, key=lambda stream_id: self.streams[stream_id].outcome is None)
         self.streams = {stream_id: self.streams[stream_id] for stream_id in early}
-        yield from honest(self)
+        yield from honest(self, now)
 
     Session.release = release
 
@@ -191,8 +197,8 @@ def second_frame_counts() -> None:
     """Handles a second frame of a stream too."""
     honest = Session.release
 
-    def release(self: Session) -> Iterator[bytes | BadFrame]:
-        for outcome in honest(self):
+    def release(self: Session, now: float) -> Iterator[bytes | BadFrame]:
+        for outcome in honest(self, now):
             if isinstance(outcome, bytes) and outcome.startswith(b"\0"):
                 yield from split_frames(outcome)
             else:

@@ -82,12 +82,19 @@ def lenient_json() -> None:
     """Takes whatever a lenient parser takes: doubled members, NaN, lone surrogates."""
 
     def parse(payload: bytes) -> Any:
+        strict_json._check_extent(payload)  # WIRE-16 is a rule of its own
         try:
             return json.loads(payload)
         except (ValueError, RecursionError) as error:
             raise Malformed(str(error)) from None
 
     wire.strict_json.parse = parse
+
+
+@breaks("WIRE-16")
+def reads_however_much() -> None:
+    """Takes a payload with any number of members and entries."""
+    strict_json.MEMBER_LIMIT = 1_048_576
 
 
 @breaks("WIRE-5", "WIRE-14")

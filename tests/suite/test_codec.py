@@ -37,6 +37,22 @@ def test_what_the_suite_sends_as_malformed_is_malformed(fault: str) -> None:
         codec.decode(MALFORMED[fault] % 5)
 
 
+@pytest.mark.parametrize("count", [codec.MEMBER_LIMIT, codec.MEMBER_LIMIT + 1])
+def test_what_the_suite_sends_as_too_much_is_that_much(count: int) -> None:
+    """Every payload of WIRE-16's checks is the message, and has exactly so many members and entries."""
+    message = {"Ping": {"timestamp_ms": 1}}
+
+    def members(value: object) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return sum(1 + members(one) for one in inner)
+
+    for payload in codec.crowded(message, count).values():
+        value = json.loads(payload)
+        assert count == members(value)
+        del value["Ping"]["later"]
+        assert message == value
+
+
 def test_sixty_four_levels_are_no_fault() -> None:
     """One level less than the check of WIRE-4 sends is a message."""
     text = MALFORMED["65 levels"].replace(b"[", b"", 1).replace(b"]", b"", 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reference.core.sessions import MINUTE, Limits, Service, Session
+from reference.core.sessions import MINUTE, Bucket, Limits, Service, Session
 from tools.chapters import table
 
 
@@ -73,3 +73,12 @@ def test_the_memory_of_bad_messages_is_bounded() -> None:
     for at in range(10_000):
         assert not one.one_bad_too_many(at * 1.001)
     assert len(one.bad) <= 60
+
+
+def test_a_bucket_says_how_long_an_amount_has_to_wait() -> None:
+    """Ten are in it at most and two a second drain: six more than fit take three seconds, and no less."""
+    bucket = Bucket()
+    assert bucket.take(10, 2.0, 0.0, 8)
+    assert not bucket.take(10, 2.0, 0.0, 8)
+    assert [3.0, 1.0, 0.0] == [bucket.wait(10, 2.0, now, 8) for now in (0.0, 2.0, 3.0)]
+    assert bucket.take(10, 2.0, 3.0, 8)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.core import strict_json
-from reference.core.errors import Malformed
+from reference.core.errors import Malformed, TooManyMembers
 from reference.core.strict_json import Json
 from tests.strategies import json_values
 
@@ -78,6 +78,57 @@ def test_the_deepest_value_is_taken() -> None:
     deepest = b"[" * DEEP + b"]" * DEEP
     assert strict_json.parse(deepest)
     assert [[]] * 1000 == strict_json.parse(b"[" + b",".join([b"[]"] * 1000) + b"]")
+
+
+MOST = strict_json.MEMBER_LIMIT
+
+
+@pytest.mark.parametrize(
+    "entry", [b"1", b"[]", b"{ \t}", b'""', b'"\\\\"', b'"\\",[{"', b'"' + b"[,{" * 100 + b'"', b"[\n]"]
+)
+def test_the_most_entries_are_taken_and_no_more(entry: bytes) -> None:
+    """An array of 16,384 entries is taken and one of 16,385 is not, whatever the entries are (WIRE-16)."""
+    assert MOST == len(strict_json.parse(b"[" + b",".join([entry] * MOST) + b"]"))  # type: ignore[arg-type]
+    with pytest.raises(TooManyMembers):
+        strict_json.parse(b"[" + b",".join([entry] * (MOST + 1)) + b"]")
+
+
+@settings(max_examples=50, deadline=None)
+@given(json_values(), st.integers(0, 12))
+def test_members_and_entries_are_counted_exactly(value: Json, most: int) -> None:
+    """A value is refused if and only if its members and entries are over the limit (WIRE-16)."""
+
+    def count(value: Json) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return len(inner) + sum(map(count, inner))
+
+    payload = json.dumps(value, indent=1).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "MEMBER_LIMIT", most)
+        if count(value) <= most:
+            assert value == strict_json.parse(payload)
+        else:
+            with pytest.raises(TooManyMembers):
+                strict_json.parse(payload)
+
+
+HOSTILE = {
+    "numbers": b"[" + b"1," * 524_000 + b"1]",
+    "texts": b'["",' * 4 + b'"",' * 349_000,
+    "texts of brackets": b'"[",' * 262_000,
+    "open arrays": b"[" * 1_048_576,
+    "arrays without commas": b"[]" * 524_288,
+    "commas": b"," * 1_048_576,
+    "quotes": b"," * 16_385 + b'"' * 1_032_191,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_holds_too_much_is_refused_before_it_is_read(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a payload that holds too much nothing is built (WIRE-16)."""
+    monkeypatch.delattr(json, "loads")
+    with pytest.raises(TooManyMembers, match="over 16384 members and entries"):
+        strict_json.parse(HOSTILE[case])
 
 
 def test_a_zero_with_a_sign_is_no_integer() -> None:

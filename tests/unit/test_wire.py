@@ -551,11 +551,10 @@ def test_a_class_that_is_no_message_is_misuse() -> None:
         encode(7, P)  # type: ignore[arg-type]
 
 
-def test_a_million_faults_are_refused_at_the_first() -> None:
-    """A body with as many faults as fit into a message is refused by its first one."""
-    empty = b",".join([b"{}"] * 300_000)
+def test_many_faults_are_refused_at_the_first() -> None:
+    """A body with as many faults as may be in a message is refused by its first one."""
+    empty = b",".join([b"{}"] * 16_382)
     payload = b'{"DirectCallOffer":{"supported_profiles":[' + empty + b"]}}"
-    assert len(payload) < FRAME_LIMIT
     with pytest.raises(SchemaViolation) as caught:
         decode(payload, P)
     assert len(str(caught.value)) < 300

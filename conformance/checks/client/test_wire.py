@@ -12,7 +12,7 @@ from conformance.adapter import Refused
 from conformance.checking import client
 from conformance.checks.test_wire import UNKNOWN
 from conformance.client_stage import ClientStage
-from conformance.codec import FRAME_LIMIT, Message, body_of, name_of
+from conformance.codec import FRAME_LIMIT, MEMBER_LIMIT, Message, body_of, name_of
 from conformance.puppet import Puppet
 from conformance.understanding import Form
 from conformance.verdicts import Untestable
@@ -136,6 +136,32 @@ async def test_malformed_payloads_are_ignored(stage: ClientStage) -> None:
         offered[call_id] = fault
     await _none_is_answered(stage, signal, offered)
     await stage.rung()
+
+
+@client("WIRE-16")
+async def test_payloads_that_hold_too_much_are_ignored(stage: ClientStage) -> None:
+    """Offers have 16,385 members and entries each, of several kinds; the client may answer none.
+
+    The connection must stay, and the same offers with one entry less ring.
+    """
+    signal = await stage.online()
+    offered: dict[str, str] = {}
+    streams = set()
+    for kind in _crowded(stage, stage.call_id(), MEMBER_LIMIT):
+        call_id = stage.call_id()
+        streams.add(signal.send_bytes(codec.frame(_crowded(stage, call_id, MEMBER_LIMIT + 1)[kind])))
+        offered[call_id] = f"{MEMBER_LIMIT + 1} members and entries, most of them {kind}"
+    await stage.until(lambda: streams <= signal.streams.ended | signal.reset | signal.stopped, LONG)
+    await _none_is_answered(stage, signal, offered)
+    for kind in _crowded(stage, stage.call_id(), MEMBER_LIMIT):
+        call_id = stage.call_id()
+        signal.send_bytes(codec.frame(_crowded(stage, call_id, MEMBER_LIMIT)[kind]))
+        await stage.has("incoming", call_id=call_id)
+        await understanding.over(stage, call_id)
+
+
+def _crowded(stage: ClientStage, call_id: str, count: int) -> dict[str, bytes]:
+    return codec.crowded(stage.other.offer(stage.subject.fingerprint, call_id), count)
 
 
 async def _none_is_answered(stage: ClientStage, signal: Puppet, offered: dict[str, str]) -> None:
