@@ -27,11 +27,11 @@ PORTS = {"caller": 40_001, "callee": 50_001}
 RELAY_PORT = 4433
 ANONYMOUS = "nobody's fingerprint"
 CALL_ID = "c1"
-UNSHOWN = re.compile("profile|build|alias|^time$|^participants$")
+UNSHOWN = re.compile("profile|build|alias|signature|_pub$|^time$|^participants$")
 """Members that a picture does not need; those of bytes (keys, signatures, certificates) are left out too."""
 FINGERPRINT = re.compile(r"\b[0-9a-f]{4}(?::[0-9a-f]{4}){7}\b|\b[0-9a-f]{2}(?::[0-9a-f]{2}){31}\b")
 PORT = re.compile(r"(?<=:)\d{4,5}$")
-REPORTED = {"path": "takes the path {path}", "ended": "the call is over: {reason}"}
+REPORTED = {"path": "takes the {path} path", "ended": "the call is over: {reason}"}
 """What a client tells its user that belongs into the picture."""
 
 

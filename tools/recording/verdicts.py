@@ -7,6 +7,7 @@ to its end is no run. What was not judged is kept with the suite's own reason.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -29,7 +30,7 @@ LIMIT = 900.0
 
 def judged(role: str, phase: str) -> Record:
     """Let the suite judge the reference; return the summary of that; raises RecordError without results."""
-    folder = OUT / f"{role}-{phase}"
+    folder = _folder(role, phase)
     words = ["run", "--role", role, "--phase", phase, "--target", "ref:", "--out", str(folder)]
     try:
         done = subprocess.run(
@@ -85,7 +86,18 @@ def record(say: Callable[[str], None], phases: tuple[str, ...] = schemas.PHASES)
             runs.append(judged(role, phase))
             say(f"{role}, phase {phase}: {runs[-1]['verdicts']} in {runs[-1]['seconds']} s")
     write(FILE, {"made": made(COMMAND), "runs": runs})
+    for role in ROLES:
+        shutil.copyfile(_folder(role, phases[-1]) / "report.html", report(role))
     return FILE
+
+
+def report(role: str) -> Path:
+    """Return the committed report of the suite on the newest phase of a role."""
+    return FILE.with_name(f"report-{role}.html")
+
+
+def _folder(role: str, phase: str) -> Path:
+    return OUT / f"{role}-{phase}"
 
 
 def faults() -> list[str]:
@@ -94,10 +106,12 @@ def faults() -> list[str]:
         runs = load(FILE)["runs"]
         there = [(one["role"], one["phase"]) for one in runs]
         wanted = [(role, phase) for role in ROLES for phase in schemas.PHASES]
-        return [
+        found = [
             f"{FILE.name} has {there.count(one)} runs of a {one[0]} of phase {one[1]}, not one"
             for one in sorted({*there, *wanted})
             if (there.count(one), one in wanted) != (1, True)
         ]
+        lacking = [role for role in ROLES if not report(role).is_file()]
+        return found + [f"{report(role).name} is not there" for role in lacking]
     except (RecordError, KeyError, TypeError) as error:
         return [f"{FILE.name} is no record of verdicts: {error!r}"]
