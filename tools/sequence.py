@@ -15,8 +15,8 @@ Row = Mapping[str, Any]
 STAGE = "stage"
 FIRST, APART, LETTER = 92, 152, 6.2
 TOP, ROW, MORE, PAUSE = 40, 32, 13, 22
-LONG = 100.0
-"""Milliseconds from which on a pause is named."""
+LONG, PAUSES = 100.0, 250.0
+"""Milliseconds from which on tenths do not matter, and from which on a pause is named."""
 COLOURS = {"signal": "currentColor", "direct": "#00897b", "room": "#c2570c", "link": "#8e63d9"}
 PLACES = {
     "signal": "signal connection",
@@ -77,7 +77,7 @@ class Drawing:
         """Return one line of SVG; `name` tells its ids from those of others on the page."""
         before: float | None = None
         for row in rows:
-            if before is not None and row["ms"] - before > LONG:
+            if before is not None and row["ms"] - before > PAUSES:
                 self._pause(row["ms"] - before)
             before = row["ms"]
             self._row(row)

@@ -124,8 +124,8 @@ def lanes(those: Sequence[Step]) -> list[str]:
     """Return the lanes from top to bottom: messages, candidates in the order of their dials, rooms, media."""
     kinds = ("messages", "", "room", "media")
 
-    def place(name: str) -> int:
-        return next((at for at, kind in enumerate(kinds) if kind and kind in name), 1)
+    def place(name: str) -> tuple[int, bool]:
+        return next((at for at, kind in enumerate(kinds) if kind and kind in name), 1), "callee" in name
 
     return sorted(dict.fromkeys(step.lane for step in those), key=place)
 

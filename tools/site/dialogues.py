@@ -113,6 +113,7 @@ LANES = {
 TIMES = """Times are in milliseconds and count from the caller's offer; what comes before it is the start of the programs.
 A message stands at the moment at which it was handed to QUIC, and *arrives after* says how long it was on its way.
 Keys, signatures, profiles and version numbers are left out, and so are the ends of signal connections.
+Of three runs the one was kept whose messages were under way least.
 Ports, fingerprints and the call_id have names of their own, so that two recordings differ in their times alone."""
 LEGEND = (
     "A dashed arrow is a handshake, with what the connection is for; a thick one the first datagram of media, "
@@ -147,6 +148,7 @@ Times count from the CallSetup of the end that dials.
 ## How they were recorded
 
 {made}
+Of three runs of each the one was kept whose messages were under way least.
 A filled dot is a moment at the end that the words name, a ring the same at the other end, a cross the end of an attempt.
 
 <script src="../../assets/race.js" defer></script>
