@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from tools.sequence import COLOURS, PLACES, milliseconds
+from tools.sequence import COLOURS, milliseconds
 
 Row = Mapping[str, Any]
 ENDS = ("caller", "callee")
 WIDTH, TOP, LANE, EDGE = 640, 10, 38, 14
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+HEARD = {"direct": "on the direct path", "room": "through the relay", "link": "through the link"}
 AT_MOST = 8
 """Marks of the time axis."""
 
@@ -45,9 +46,9 @@ def _of_message(row: Row) -> Iterator[Step]:
     if row["name"] == "CallSetup" and row["to"] in ENDS:
         yield Step(_arrival(row), f"{row['to']}: messages", f"CallSetup reaches the {row['to']}.")
     if row["name"] == "MediaPathReport":
-        found = "has" if row["members"]["direct_ok"] else "has not"
+        found = "a" if row["members"]["direct_ok"] else "no"
         if row["from"] in ENDS:
-            words = f"The {row['from']} reports that it {found} a direct path."
+            words = f"The {row['from']} reports that it has {found} direct path."
             yield Step(row["ms"], f"{row['from']}: messages", words)
         else:
             yield Step(
@@ -90,7 +91,7 @@ def _steps(rows: Sequence[Row]) -> Iterator[Step]:
             case "note" if row["text"].startswith("takes"):
                 yield Step(row["ms"], f"{row['from']}: messages", f"The {row['from']} {row['text']}.")
             case "media" if row["to"] in ENDS and row["took"] is not None:
-                words = f"The {row['to']} hears the other end, on the {PLACES[row['over']]}."
+                words = f"The {row['to']} hears the other end {HEARD[row['over']]}."
                 yield Step(_arrival(row), f"media to the {row['to']}", words, over=row["over"])
 
 
@@ -161,9 +162,10 @@ class Picture:
         unit = next((one for one in TICKS if (self._last - self._first) / one <= AT_MOST), TICKS[-1])
         for count in range(int(self._last // unit) + 1):
             x = self.x(count * unit)
+            words = min(x, WIDTH - 28)
             yield (
                 f'<line x1="{x}" y1="{TOP}" x2="{x}" y2="{self._bottom}" stroke="currentColor" '
-                f'stroke-opacity=".18"/><text x="{x}" y="{self._bottom + 15}" text-anchor="middle" '
+                f'stroke-opacity=".18"/><text x="{words}" y="{self._bottom + 15}" text-anchor="middle" '
                 f'font-size="11">{count * unit} ms</text>'
             )
 

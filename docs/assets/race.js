@@ -7,10 +7,10 @@
   function button(words, name, act) {
     const made = document.createElement("button");
     made.type = "button";
-    made.className = "md-button";
     made.textContent = words;
     made.setAttribute("aria-label", name);
-    made.style.cssText = "padding:.2em .9em;margin:.3em .4em .3em 0";
+    made.style.cssText =
+      "font:inherit;color:inherit;border:1px solid;border-radius:.2em;padding:.2em .9em;margin:.3em .4em .3em 0;cursor:pointer";
     made.addEventListener("click", act);
     return made;
   }
@@ -42,6 +42,11 @@
     });
     go(last + 1);
 
+    function shade(button, off) {
+      button.setAttribute("aria-disabled", off); // a disabled one would lose the arrow keys with its focus
+      button.style.opacity = off ? ".5" : "1";
+    }
+
     function go(where) {
       at = Math.min(Math.max(where, 1), last + 1);
       for (const part of parts) {
@@ -60,8 +65,8 @@
         if (now) item.setAttribute("aria-current", "step");
         else item.removeAttribute("aria-current");
       });
-      back.disabled = at === 1;
-      on.disabled = at > last;
+      shade(back, at === 1);
+      shade(on, at > last);
       words.textContent =
         at > last ? `All ${last} steps are shown.` : `Step ${at} of ${last}: ${items[at - 1].textContent}`;
     }
