@@ -3,7 +3,7 @@ SYSTEM_PYTHON ?= python3
 PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs publish bench abuse soak lab options schemas pins clean
+.PHONY: help setup demo test check docs publish bench abuse soak lab record options schemas pins clean
 
 help:  ## say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/'
@@ -40,6 +40,9 @@ lab: setup  ## the network laboratory
 
 schemas: setup  ## write the generated views of the schemas
 	@$(PYTHON) -m schemas.build && $(PYTHON) -m tools.message_table
+
+record: setup  ## make the recordings anew that the site shows: calls, races, verdicts, the demo
+	@$(PYTHON) -m tools.record
 
 options: setup  ## write the table of a relay's options
 	@$(PYTHON) -m tools.option_table

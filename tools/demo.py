@@ -48,6 +48,7 @@ RELAY_SAYS = {
 }
 COLOURS = {"caller": "cyan", "callee": "magenta"}
 WIDTH = 80
+VERDICT = ("direction", "sent", "received", "lost", "similarity", "")
 
 
 @dataclass(frozen=True)
@@ -227,26 +228,35 @@ def words(event: Event) -> str:
     return f"{said}; candidates: {', '.join(candidates)}" if candidates else said
 
 
-def show(console: Console, scene: Scene) -> None:
-    """Print the timeline and the verdict."""
-    timeline = Table("ms", "who", "what", title=scene.title, title_justify="left", show_edge=False)
-    timeline.columns[0].justify = "right"
+def timeline(scene: Scene) -> Table:
+    """Return what every party saw, in milliseconds from the first moment on."""
+    table = Table("ms", "who", "what", title=scene.title, title_justify="left", show_edge=False)
+    table.columns[0].justify = "right"
     began = min((at for at, _, _ in scene.moments), default=0.0)
     for at, who, text in scene.moments:
-        timeline.add_row(f"{(at - began) * 1000:.0f}", Text(who, COLOURS.get(who, "")), Text(text))
+        table.add_row(f"{(at - began) * 1000:.0f}", Text(who, COLOURS.get(who, "")), Text(text))
+    return table
+
+
+def judged(one: Flow) -> tuple[str, ...]:
+    """Return the cells of a direction, the last one its verdict."""
+    good = "[red]wrong" if list(one.faults()) else "[green]good"
+    return one.direction, *map(str, (one.sent, one.received, one.lost, f"{one.similarity:.3f}")), good
+
+
+def show(console: Console, scene: Scene) -> None:
+    """Print the timeline and the verdict."""
     paths = Table("who", "path", "to", "first heard after setup", show_edge=False)
     for it in scene.paths:
         paths.add_row(it.who, it.path, it.remote, f"{it.after * 1000:.0f} ms")
-    verdict = Table("direction", "sent", "received", "lost", "similarity", "", show_edge=False)
+    verdict = Table(*VERDICT, show_edge=False)
     for one in scene.flows:
-        good = "[red]wrong" if list(one.faults()) else "[green]good"
-        numbers = (one.sent, one.received, one.lost, f"{one.similarity:.3f}")
-        verdict.add_row(one.direction, *map(str, numbers), good)
-    console.print(timeline, "", paths, "", verdict, "")
+        verdict.add_row(*judged(one))
+    console.print(timeline(scene), "", paths, "", verdict, "")
 
 
-def perform(name: str, console: Console) -> list[str]:
-    """Play one call in a folder of its own and show it; return what went wrong."""
+def perform(name: str, console: Console) -> tuple[Scene | None, list[str]]:
+    """Play one call in a folder of its own and show it; return it, if it was played, and what went wrong."""
     folder = OUT / name
     folder.mkdir(parents=True)
     try:
@@ -258,16 +268,17 @@ def perform(name: str, console: Console) -> list[str]:
 
             scene = CALLS[name](cast, say)
     except (ProcessError, AudioError, identity.IdentityFileError, OSError) as error:
-        return [f"{name}: {error}"]
+        return None, [f"{name}: {error}"]
     show(console, scene)
-    return [f"{name}: {why}" for why in (*scene.faults, *(it for one in scene.flows for it in one.faults()))]
+    faults = [*scene.faults, *(it for one in scene.flows for it in one.faults())]
+    return scene, [f"{name}: {why}" for why in faults]
 
 
 def main() -> int:
     """Perform every call; return the exit status."""
     console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
     shutil.rmtree(OUT, ignore_errors=True)
-    faults = [fault for name in CALLS for fault in perform(name, console)]
+    faults = [fault for name in CALLS for fault in perform(name, console)[1]]
     console.print(f"Recordings, logs and identities are in {OUT.relative_to(ROOT)}.")
     for fault in faults:
         print(f"demo: failed: {fault}", file=sys.stderr)

@@ -83,12 +83,15 @@ def test_without_a_release_the_root_leads_to_what_is_not_released() -> None:
 @pytest.mark.parametrize(
     ("address", "fault"),
     [
-        ("there/", []),
-        ("there/#place", []),
+        ("there/", ["index.html leads to there/, which is not there"]),
+        ("../there/index.html", ["index.html leads to ../there/index.html, which is outside of the site"]),
         ("there/index.html#place", []),
         ("mailto:somebody@example.org", []),
-        ("gone/", ["index.html leads to gone/, which is not there"]),
-        ("there/#gone", ["index.html leads to there/#gone, and there/index.html has no place of that name"]),
+        ("gone.html", ["index.html leads to gone.html, which is not there"]),
+        (
+            "there/index.html#gone",
+            ["index.html leads to there/index.html#gone, and there/index.html has no place of that name"],
+        ),
         ("#gone", ["index.html leads to #gone, and index.html has no place of that name"]),
     ],
 )

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from conformance import formats, kills, known, report
+from conformance.checking import SWEEPING
 from conformance.report import Run
 from conformance.trace import Mutant
 from conformance.verdicts import Exit, Outcome, UsageError, Verdict, worst
@@ -77,6 +78,14 @@ def results() -> report.Results:
 def test_results_obey_their_schema() -> None:
     """What a run writes is what results.schema.json publishes."""
     jsonschema.Draft202012Validator(report.schema()).validate(results())
+
+
+@pytest.mark.parametrize("name", SWEEPING)
+def test_the_schema_of_results_knows_every_pseudo_id(name: str) -> None:
+    """A check that judges many rules at once can stand in the results too, with its record."""
+    swept = Outcome(name, "test_sweep", Verdict.FAIL, "x", record=f"{name}-2")
+    made = report.build(Run("ref:", "7", 7, [swept], exit_status=Exit.FAILED))
+    jsonschema.Draft202012Validator(report.schema()).validate(made)
 
 
 def test_a_dialogue_in_the_results_has_no_times() -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from tools import chapters, diagram, schema_pages
-from tools.site import api, changes, code, holding, requirements
+from tools.site import api, changes, code, dialogues, holding, requirements, results
 from tools.site.linking import Linking
 
 Pages = dict[str, str | bytes]
@@ -31,6 +31,8 @@ ROOMS: tuple[Callable[[], Pages], ...] = (
     changes.pages,
     code.pages,
     api.pages,
+    dialogues.pages,
+    results.pages,
 )
 """What generates pages."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)

@@ -1,5 +1,6 @@
 """Crawl: follows every link and address of the built site, within it, and names what leads nowhere.
 
+A folder is no page: on a disk nothing stands behind its name.
 The builder checks the links that it has seen in Markdown; what is raw HTML it takes as it is. Here the built
 pages count, as a browser gets them.
 """
@@ -11,8 +12,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-ROOT = "https://directcall.invalid/"
-"""An address for the site's root that no page can mean by chance (RFC 2606, section 2)."""
+ROOT = "https://directcall.invalid/somewhere/below/"
+"""An address for the site's root that no page can mean by chance (RFC 2606, section 2); it can be left."""
 ADDRESSES = {"href", "src"}
 NAMES = {"id", "name"}
 ELSEWHERE = {"http", "https", "mailto", "data", "javascript"}
@@ -57,9 +58,11 @@ def _fault(site: Path, pages: dict[str, Built], name: str, address: str) -> Iter
     target = urlsplit(urljoin(ROOT + name, address))
     if urlsplit(address).scheme in ELSEWHERE or (name == "404.html" and address.startswith("/")):
         return
-    path = unquote(target.path).removeprefix("/")
-    if (site / path).is_dir():
-        path = f"{path.rstrip('/')}/index.html".removeprefix("/")
+    root = urlsplit(ROOT).path
+    if not target.path.startswith(root):
+        yield "which is outside of the site"
+        return
+    path = unquote(target.path).removeprefix(root)
     if not (site / path).is_file():
         yield "which is not there"
     elif path in pages and unquote(target.fragment) not in pages[path].places:
