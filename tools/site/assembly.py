@@ -2,7 +2,6 @@
 
     docs/        as it is, but for examples (programs stand beside the pages that show them)
     spec/        the chapters, each requirement with its anchor and what holds it, the states drawn
-    schemas/     the files themselves
     ROOMS        pages that are generated, each room a module of this package
 
 Rules of this file: nothing is copied into the repository; what is wrong in a page is a complaint that names
@@ -14,11 +13,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from tools import chapters, diagram, schema_pages
-from tools.site import api, changes, code, dialogues, holding, requirements, results
+from tools import chapters, diagram
+from tools.site import api, changes, code, dialogues, holding, messages, playground, requirements, results
 from tools.site.linking import Linking
 
 Pages = dict[str, str | bytes]
@@ -26,7 +24,8 @@ Pages = dict[str, str | bytes]
 DOCS = chapters.ROOT / "docs"
 EXAMPLES = DOCS / "how-to" / "examples"
 ROOMS: tuple[Callable[[], Pages], ...] = (
-    schema_pages.pages,
+    messages.pages,
+    playground.pages,
     requirements.pages,
     changes.pages,
     code.pages,
@@ -47,7 +46,7 @@ def assemble() -> tuple[Pages, list[str]]:
     pages = gathered()
     for path in [f"spec/{stem}.md" for stem in chapters.chapters()]:
         text = holding.styled(str(pages[path]))
-        pages[path] = outside_fences(text, partial(holding.beneath, pages=frozenset(pages)))
+        pages[path] = outside_fences(text, holding.beneath)
     linking = Linking(frozenset(pages), complaints)
     for path, content in pages.items():
         if isinstance(content, str) and path.endswith(".md"):
@@ -63,10 +62,6 @@ def gathered() -> Pages:
             path = place.relative_to(DOCS).as_posix()
             pages[path] = place.read_text("utf-8") if place.suffix == ".md" else place.read_bytes()
     pages |= {f"spec/{stem}.md": text for stem, text in chapters.chapters().items()}
-    pages |= {
-        f"schemas/{place.relative_to(schema_pages.SCHEMAS).as_posix()}": place.read_bytes()
-        for place in sorted(schema_pages.SCHEMAS.rglob(f"*{schema_pages.SUFFIX}"))
-    }
     for room in ROOMS:
         pages |= room()
     return pages

@@ -8,11 +8,9 @@ same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import schemas
 from tools import sequence, timeline
 from tools.chapters import ROOT
 from tools.recording.made import FOLDER, load, said
@@ -47,17 +45,6 @@ The record itself: [{name}.json]({name}.json)."""
 ONE_RACE = """<div class="race">
 <div class="wide" tabindex="0" role="region" aria-label="Timeline: {title}">{picture}</div>
 {steps}</div>"""
-
-
-@cache
-def homes() -> Mapping[str, str]:
-    """Return the stem of the schema that each message stands in."""
-    return {
-        name: stem
-        for stem in schemas.CHAPTERS
-        for name, body in schemas.load(stem)["$defs"].items()
-        if body.get("x-message")
-    }
 
 
 def pages() -> dict[str, str | bytes]:
@@ -103,7 +90,7 @@ def _what(row: Row) -> str:
         case "message":
             name = row["name"]
             where = "" if row["over"] == "signal" else f" on the {sequence.PLACES[row['over']]}"
-            return f"[{name}](../schemas/{homes()[name]}.md#{name.lower()}){where}"
+            return f"[{name}](../schemas/{name}.md){where}"
         case "dial":
             outcome = "" if row["took"] is not None else "; nobody answers"
             return f"dials `{row['address']}`: {sequence.PLACES[row['over']]}{outcome}"

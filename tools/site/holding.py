@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -178,11 +178,11 @@ def link(piece: Piece) -> str:
     return f"[`{words}`](../{page_of(piece)})"
 
 
-def beneath(text: str, pages: Collection[str]) -> str:
-    """Return a chapter with what holds each requirement beneath it; `pages` are those of the site."""
+def beneath(text: str) -> str:
+    """Return a chapter with what holds each requirement beneath it."""
 
     def more(block: re.Match[str]) -> str:
-        return f"{block[0]}\n{folded(block['id'], pages)}\n"
+        return f"{block[0]}\n{folded(block['id'])}\n"
 
     return BLOCK.sub(more, text)
 
@@ -193,7 +193,7 @@ def styled(text: str) -> str:
     return f"{title}{end}\n{STYLE}\n{rest}" if BLOCK.search(text) else text
 
 
-def folded(name: str, pages: Collection[str]) -> str:
+def folded(name: str) -> str:
     """Return what holds a requirement as a folded list."""
     one = held()[name]
     lines = [
@@ -203,7 +203,7 @@ def folded(name: str, pages: Collection[str]) -> str:
     if one.code:
         lines.append("- Obeyed in " + ", ".join(link(piece) + _at(piece) for piece in one.code))
     if one.messages:
-        lines.append("- Shape of " + ", ".join(f"[{it}](../{shape(it, pages)})" for it in one.messages))
+        lines.append("- Shape of " + ", ".join(f"[{it}](../{shape(it)})" for it in one.messages))
     counts = (("check", one.checks), ("mutant", one.mutants), ("place in the code", one.code))
     words = [_counted(word, len(what)) for word, what in counts if what]
     if not words:
@@ -231,7 +231,6 @@ def _counted(word: str, number: int) -> str:
     return f"{number} {word if number == 1 else plural}"
 
 
-def shape(message: str, pages: Collection[str] = ()) -> str:
-    """Return where the shape of a message is shown: on its own page, or on that of its chapter's schema."""
-    own = f"schemas/{message}.md"
-    return own if own in pages else f"schemas/{home()[message]}.md#{message.lower()}"
+def shape(message: str) -> str:
+    """Return where the shape of a message is shown."""
+    return f"schemas/{message}.md"
