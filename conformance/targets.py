@@ -234,6 +234,9 @@ class Target:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
         if variant in self._relays:
             return self._relays[variant]
+        if variant == LINKED and not spec.exists(SINCE_LINKS, self.phase):
+            message = f"there are no links before phase {SINCE_LINKS}"
+            raise Unsupported(message)
         if self._process_of(variant) == "older" and not self.configurable:
             message = f"this needs a relay of phase {OLDEST}: let the suite start yours with {{options}}"
             raise Unsupported(message)
