@@ -254,22 +254,6 @@ async def test_a_peer_with_a_link_is_not_dialled(stage: Border) -> None:
     await stage.ahead("joined")
 
 
-@links("FED-34", *ACCEPTED, "FED-6", "FED-26")
-async def test_a_call_does_not_outlive_its_link(stage: Border) -> None:
-    """A link with calls that ring and that are Active is replaced; Hangup{Normal} must reach each party.
-
-    What the newer link then says of the calls must be answered as of calls that do not exist.
-    """
-    alice, bob = await stage.register_all("alice", "bob")
-    older = await stage.link("east")
-    calls = [await stage.ring_in(older, alice), await stage.call_in(older, bob)]
-    newer = await stage.link("east again", "east")
-    for call in calls:
-        await stage.expects(call.here, "Hangup", reason="Normal", within=1.0, **_named(stage, call.call_id))
-        newer.say(neighbour.setup(call.call_id, call.away))
-        await stage.expects(newer, "Hangup", call_id=call.call_id)
-
-
 @links("FED-9", "REG-20")
 async def test_a_ping_on_a_link_is_answered(stage: Border) -> None:
     """A Ping comes over a link; a Pong with its number must come back."""
@@ -504,31 +488,6 @@ async def test_another_relay_has_no_say(stage: Border) -> None:
     await stage.expects(alice, "DirectCallAnswer", call_id=ringing_out.call_id)
 
 
-@links("FED-20", *ACCEPTED, *ROOM, "MEDIA-12", "FED-29", "FED-33")
-async def test_another_relay_seats_nobody(stage: Border) -> None:
-    """Another neighbour says that the other party sits in the room of a call, and then that nobody does.
-
-    No RoomUpdate may follow; the neighbour of the call seats the party.
-    """
-    alice = await stage.register("alice")
-    east, west = await stage.links("east", "west")
-    call = await stage.call_in(east, alice)
-    media = await stage.join(alice, call.call_id)
-    there = neighbour.sits(call.call_id, call.away)
-    for said, number in ((there, 1), (neighbour.empty(call.call_id), 2)):
-        mark, behind = media.mark(), codec.datagram(b"behind it", sequence=number)
-        west.send(said)
-        await stage.settle(west, rounds=1)
-        if not await stage.arrives(east, call.tag + behind, media, behind):
-            message = "no datagram of the call's link arrives"
-            raise Untestable(message)
-        heard = media.heard("RoomUpdate", since=mark)
-        assert not heard, f"{heard[0]} came of what another relay said"
-        mark = media.mark()
-        east.send(there)
-        await stage.needs(media, "RoomUpdate", since=mark, count=2)
-
-
 @links("FED-21", *RINGS, "CALL-5")
 async def test_a_repeated_offer_over_a_link_rings(stage: Border) -> None:
     """The offer of a call that rings comes over its link once more; CallRinging must come back again."""
@@ -738,6 +697,22 @@ async def test_what_concerns_no_call_is_answered(stage: Border) -> None:
         assert came is not None, f"nothing comes back for {codec.name_of(message(call_id))} of no call"
 
 
+@links("FED-34", *ACCEPTED, "FED-6", "FED-26", "FED-27")
+async def test_a_call_does_not_outlive_its_link(stage: Border) -> None:
+    """A link with calls that ring and that are Active is replaced; Hangup{Normal} must reach each party.
+
+    What the newer link then says of the calls must be answered as of calls that do not exist.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    older = await stage.link("east")
+    calls = [await stage.ring_in(older, alice), await stage.call_in(older, bob)]
+    newer = await stage.link("east again", "east")
+    for call in calls:
+        await stage.expects(call.here, "Hangup", reason="Normal", within=1.0, **_named(stage, call.call_id))
+        newer.say(neighbour.setup(call.call_id, call.away))
+        await stage.expects(newer, "Hangup", call_id=call.call_id)
+
+
 @links("FED-35", *ACCEPTED, "CALL-24", "CALL-30", "CALL-34", "MEDIA-5", "MEDIA-7", "FED-13")
 async def test_a_namesake_is_no_party(stage: Border) -> None:
     """The caller of a call from a link, and the callee of one over it, are registered at the relay as well.
@@ -911,6 +886,31 @@ def _sorted(media: Puppet, stage: Border) -> list[tuple[Any, Any]]:
     """Return who the latest RoomUpdate names; a label that nobody told the suite stands for none."""
     people = _people(media.heard("RoomUpdate")[-1])
     return people if stage.target.linkable else [(name, None) for name, _ in people]
+
+
+@links("FED-20", *ACCEPTED, *ROOM, "MEDIA-12", "FED-29", "FED-33")
+async def test_another_relay_seats_nobody(stage: Border) -> None:
+    """Another neighbour says that the other party sits in the room of a call, and then that nobody does.
+
+    No RoomUpdate may follow; the neighbour of the call seats the party.
+    """
+    alice = await stage.register("alice")
+    east, west = await stage.links("east", "west")
+    call = await stage.call_in(east, alice)
+    media = await stage.join(alice, call.call_id)
+    there = neighbour.sits(call.call_id, call.away)
+    for said, number in ((there, 1), (neighbour.empty(call.call_id), 2)):
+        mark, behind = media.mark(), codec.datagram(b"behind it", sequence=number)
+        west.send(said)
+        await stage.settle(west, rounds=1)
+        if not await stage.arrives(east, call.tag + behind, media, behind):
+            message = "no datagram of the call's link arrives"
+            raise Untestable(message)
+        heard = media.heard("RoomUpdate", since=mark)
+        assert not heard, f"{heard[0]} came of what another relay said"
+        mark = media.mark()
+        east.send(there)
+        await stage.needs(media, "RoomUpdate", since=mark, count=2)
 
 
 # A pair
