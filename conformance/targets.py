@@ -226,7 +226,7 @@ class Target:
         """Return the process that serves a variant; a relay without options has one configuration."""
         if variant == "older" or (variant == "few" and self.configurable):
             return "signed" if any(not member for _, member in spec.younger(self.phase)) else "older"
-        if variant == LINKED and not self.linkable:
+        if variant == LINKED and not (self.linkable and spec.exists(SINCE_LINKS, self.phase)):
             return "signed"
         return VARIANTS[variant] if self.configurable or variant in EXTRAS else "signed"
 
