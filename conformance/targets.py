@@ -228,7 +228,7 @@ class Target:
         """Return the process that serves a variant; a relay without options has one configuration."""
         if variant == "older" or (variant == "few" and self.configurable):
             return "signed" if any(not member for _, member in spec.younger(self.phase)) else "older"
-        if variant == LINKED and not self.linkable:
+        if variant == LINKED and not (self.linkable and spec.exists(SINCE_LINKS, self.phase)):
             return "signed"
         return VARIANTS[variant] if self.configurable or variant in EXTRAS else "signed"
 
@@ -236,6 +236,9 @@ class Target:
         """Return the relay of a variant; raises Unsupported when the target has no such variant."""
         if variant in self._relays:
             return self._relays[variant]
+        if variant == LINKED and not spec.exists(SINCE_LINKS, self.phase):
+            message = f"there are no links before phase {SINCE_LINKS}"
+            raise Unsupported(message)
         if self._process_of(variant) == "older" and not self.configurable:
             message = f"this needs a relay of phase {OLDEST}: let the suite start yours with {{options}}"
             raise Unsupported(message)

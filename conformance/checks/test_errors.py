@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from conformance import codec, identity, spec
+from conformance import codec, identity, neighbour, spec
+from conformance.border import Border
 from conformance.checking import check
 from conformance.puppet import Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
+from conformance.targets import LINKED
 from conformance.verdicts import Deviation, Untestable
 
 CODES = spec.close_codes()
@@ -134,6 +136,16 @@ async def test_a_stopping_relay_closes_its_connections(stage: Stage) -> None:
     """A relay with calls is stopped; every signal connection must be closed with SHUTDOWN."""
     for one in (await _stop(stage)).signals:
         await stage.expects_close(one, CODES["SHUTDOWN"], 0.1)
+
+
+@check("ERR-6", variant=LINKED, last=True)
+async def test_a_stopping_relay_closes_its_links(stage: Border) -> None:
+    """A relay of its own with a link is stopped; the link must be closed with SHUTDOWN."""
+    stage.relay = await stage.target.another(neighbour.trusted())
+    link = await stage.link("east")
+    if stage.relay.process is not None:
+        stage.relay.process.stop()
+    await stage.expects_close(link, CODES["SHUTDOWN"], 2.0)
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance import codec, identity, neighbour, spec
-from conformance.border import Border, scene
+from conformance.border import Across, Border, scene
 from conformance.checking import PAIR, Function, check
 from conformance.identity import ABSENT
 from conformance.neighbour import ENVELOPE, HELLO, STRANGER, UNSAID, Neighbour, plain, ringing
@@ -14,7 +14,8 @@ from conformance.pair import Crosswind, Pair
 from conformance.puppet import Heard, Puppet
 from conformance.stage import STREAMS_OF_A_SHY_PUPPET, Stage
 from conformance.targets import LINKED
-from conformance.verdicts import Untestable
+from conformance.verdicts import Blocked, Untestable
+from conformance.watch import GRACE
 
 CODES = spec.close_codes()
 AGE = 300
@@ -25,6 +26,8 @@ NO_PROOF = dict.fromkeys(("certificate", "time", "signature"), ABSENT)
 REDIAL = 10.0
 """Seconds in which a relay that waits 1 s first has dialled again."""
 MARK = codec.datagram(b"marker", sequence=4711)
+LARGEST = codec.datagram(bytes(1138), sequence=4712)
+"""A datagram of 1,150 bytes, the most that a client sends."""
 RINGS = ("CALL-3", "CALL-4")
 ACCEPTED = (*RINGS, "CALL-18", "CALL-19", "CALL-20")
 ROOM = ("MEDIA-1", "MEDIA-9", "MEDIA-16", "MEDIA-17")
@@ -169,7 +172,7 @@ async def crossing(stage: Border) -> None:
 async def _dialled(stage: Border, name: str, **spoilt: Any) -> Neighbour:  # noqa: ANN401 - see Neighbour.hello
     """Return the first link that the relay opens to a neighbour, whose hello is answered."""
     known = stage.dialled[name]
-    if not await stage.until(lambda: any(one.heard(HELLO) for one in known), REDIAL):
+    if not await stage.until(lambda: _greeted(known), REDIAL):
         message = f"the relay says no hello to {name}, which it is to dial"
         raise Untestable(message)
     link = next(one for one in known if one.heard(HELLO))
@@ -210,7 +213,7 @@ async def again(stage: Border) -> None:
     first = await _dialled(stage, "south")
     first.leave()
     known = stage.dialled["south"]
-    came = await stage.until(lambda: any(one.heard(HELLO) for one in known[1:]), REDIAL)
+    came = await stage.until(lambda: _greeted(known[1:]), REDIAL)
     assert came, "the relay does not dial again after the end of its link"
 
 
@@ -218,6 +221,37 @@ async def again(stage: Border) -> None:
 async def test_a_link_is_dialled_again(stage: Border) -> None:
     """The link that a relay has dialled is ended; it must be dialled again, with a hello."""
     await stage.ahead("again")
+
+
+@scene(("estuary", "estuary"), ("weir", "weir"))
+async def joined(stage: Border) -> None:
+    """Dial a relay that dials too, so that its own link goes; then end the link of another peer.
+
+    That one is dialled again after the same time: when it has been, the first one would have been too.
+    """
+    theirs, other = await _dialled(stage, "estuary"), await _dialled(stage, "weir")
+    ours = await stage.reach("estuary itself", "estuary")
+    ours.send(ours.hello())
+    if not await stage.until(lambda: bool(theirs.closed or ours.closed), REDIAL):
+        message = "FED-6: two links to one relay stay open"
+        raise Blocked(message)
+    other.leave()
+    if not await stage.until(lambda: _greeted(stage.dialled["weir"][1:]), REDIAL):
+        message = "the relay does not dial the peer again to which no link is left"
+        raise Untestable(message)
+    again = await stage.until(lambda: len(stage.dialled["estuary"]) > 1, GRACE)
+    assert not again, "the relay dials a peer again to which it has a link"
+
+
+def _greeted(known: list[Neighbour]) -> bool:
+    """Tell whether the relay has said hello on one of these links."""
+    return any(one.heard(HELLO) for one in known)
+
+
+@links("FED-8", "FED-6")
+async def test_a_peer_with_a_link_is_not_dialled(stage: Border) -> None:
+    """A relay and a neighbour dial each other, and one of the two links goes; no third one may follow."""
+    await stage.ahead("joined")
 
 
 @links("FED-9", "REG-20")
@@ -398,11 +432,15 @@ async def search(stage: Border) -> None:
     patience = stage.relay.timers["search"] + 1.5
     await stage.expects(alice, "Hangup", reason="Error", within=patience, **_named(stage, call_id))
     assert not alice.heard("CallRinging"), "the caller heard CallRinging, and nobody had rung"
+    await stage.expects(link, "Hangup", call_id=call_id)
 
 
 @links("FED-18", "FED-13", "CALL-3", "CALL-30", "CALL-43")
 async def test_a_search_has_an_end(stage: Border) -> None:
-    """A relay is asked and says nothing; Hangup{Error} must reach the caller after the time for it."""
+    """A relay is asked and says nothing; Hangup{Error} must reach the caller after the time for it.
+
+    A Hangup for the call must come over the link.
+    """
     await stage.ahead("search")
 
 
@@ -443,11 +481,23 @@ async def test_another_relay_has_no_say(stage: Border) -> None:
             west.say(identity.report(call.call_id))
         west.hang_up(call.call_id)
     await stage.settle()
-    for party in (alice, carol, east):
+    for party in (alice, carol, east, west):
         heard = party.heard(since=since[party])
         assert not heard, f"{heard[0]} reached {party.name}, and came of what another relay said"
     east.say(ringing_out.away.answer(ringing_out.call_id))
     await stage.expects(alice, "DirectCallAnswer", call_id=ringing_out.call_id)
+
+
+@links("FED-21", *RINGS, "CALL-5")
+async def test_a_repeated_offer_over_a_link_rings(stage: Border) -> None:
+    """The offer of a call that rings comes over its link once more; CallRinging must come back again."""
+    alice = await stage.register("alice")
+    link = await stage.link("east")
+    call = await stage.ring_in(link, alice)
+    await stage.needs(link, "CallRinging", call_id=call.call_id)
+    mark = link.mark()
+    link.say(call.away.offer(alice.identity.fingerprint, call.call_id, **UNSAID))
+    await stage.expects(link, "CallRinging", since=mark, call_id=call.call_id)
 
 
 @links("FED-21", *RINGS)
@@ -519,6 +569,66 @@ async def test_the_setup_names_the_callees_relay(stage: Border) -> None:
     assert expected == actual, f"relay_addr is {actual!r}; the relay is reached at {expected!r}"
 
 
+@links("FED-23", *ACCEPTED, "PRIV-6")
+async def test_a_callee_is_set_up_once(stage: Border) -> None:
+    """CallSetup comes while a call from a link rings, and twice when its callee has accepted without trust.
+
+    The second one of these three must reach the callee, without candidates, and no other.
+    """
+    alice = await stage.register("alice")
+    link = await stage.link("east")
+    call = await stage.ring_in(link, alice)
+    setup = neighbour.setup(call.call_id, call.away)
+    link.say(setup)
+    await stage.settle()
+    early = alice.heard("CallSetup")
+    alice.send(alice.identity.answer(call.call_id, "AcceptGeneric"))
+    await stage.needs(link, "DirectCallAnswer", call_id=call.call_id)
+    mark = alice.mark()
+    link.say(setup)
+    body = (await stage.expects(alice, "CallSetup", since=mark, call_id=call.call_id)).body
+    link.say(setup)
+    await stage.settle()
+    assert not early, "CallSetup reached the callee before it had accepted"
+    assert len(alice.heard("CallSetup")) == 1, "a second CallSetup reached the callee"
+    told = [name for name in body if name[:5] == "peer_"]
+    assert not told, f"after AcceptGeneric the callee's CallSetup has {told}"
+
+
+@links("FED-24", "FED-13", "CALL-30", "CALL-34")
+async def test_the_end_of_a_search_goes_over_every_link(stage: Border) -> None:
+    """Two relays are asked, and the caller hangs up; of another call one has refused, and the caller is lost.
+
+    Hangup must come over each link where the callee may still be, and over no other.
+    """
+    alice = await stage.register("alice")
+    east, west = await stage.links("east", "west")
+    call_id, _ = await stage.ask(alice, east, west)
+    alice.send(alice.identity.hangup(call_id))
+    for link in (east, west):
+        await stage.expects(link, "Hangup", call_id=call_id)
+    call_id, _ = await stage.ask(alice, east, west)
+    west.hang_up(call_id, "Error")
+    await stage.settle()
+    alice.leave()
+    await stage.expects(east, "Hangup", call_id=call_id, within=1.0)
+    await stage.settle(east, west)
+    assert not west.heard("Hangup", call_id=call_id), "the relay that had refused was sent a Hangup"
+
+
+@links("FED-24", *ACCEPTED, "CALL-34", "FED-13")
+async def test_a_lost_party_hangs_up_over_the_link(stage: Border) -> None:
+    """The connections of a caller that rings and of a callee in an Active call end.
+
+    Hangup{Normal} must come over the link for each.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    link = await stage.link("east")
+    for call in (await stage.ring_out(alice, link), await stage.call_in(link, bob)):
+        call.here.leave()
+        await stage.expects(link, "Hangup", call_id=call.call_id, reason="Normal", within=1.0)
+
+
 @links("FED-24", *ACCEPTED, "CALL-30", "FED-13")
 async def test_a_hangup_goes_over_the_link(stage: Border) -> None:
     """Callers and callees hang up calls that ring and that are Active; Hangup must come over the link.
@@ -587,6 +697,57 @@ async def test_what_concerns_no_call_is_answered(stage: Border) -> None:
         assert came is not None, f"nothing comes back for {codec.name_of(message(call_id))} of no call"
 
 
+@links("FED-34", *ACCEPTED, "FED-6", "FED-26", "FED-27")
+async def test_a_call_does_not_outlive_its_link(stage: Border) -> None:
+    """A link with calls that ring and that are Active is replaced; Hangup{Normal} must reach each party.
+
+    What the newer link then says of the calls must be answered as of calls that do not exist.
+    """
+    alice, bob = await stage.register_all("alice", "bob")
+    older = await stage.link("east")
+    calls = [await stage.ring_in(older, alice), await stage.call_in(older, bob)]
+    newer = await stage.link("east again", "east")
+    for call in calls:
+        await stage.expects(call.here, "Hangup", reason="Normal", within=1.0, **_named(stage, call.call_id))
+        newer.say(neighbour.setup(call.call_id, call.away))
+        await stage.expects(newer, "Hangup", call_id=call.call_id)
+
+
+@links("FED-35", *ACCEPTED, "CALL-24", "CALL-30", "CALL-34", "MEDIA-5", "MEDIA-7", "FED-13")
+async def test_a_namesake_is_no_party(stage: Border) -> None:
+    """The caller of a call from a link, and the callee of one over it, are registered at the relay as well.
+
+    They ring no more, report, answer, join, hang up and leave here; nothing may come of it.
+    """
+    bob, carol = await stage.register_all("bob", "carol")
+    link = await stage.link("east")
+    calls = [await stage.call_in(link, bob), await stage.ring_out(carol, link)]
+    await stage.settle()
+    since = stage.marks()
+    twins = [await stage.register(f"namesake {call.call_id}", who=call.away) for call in calls]
+    await stage.settle()
+    for twin, call in zip(twins, calls, strict=True):
+        assert not twin.heard("DirectCallOffer"), "the call rings at a namesake of the callee"
+        await _meddles(stage, twin, call)
+    for twin in twins:
+        twin.leave()
+    await stage.settle(bob, carol, link)
+    await stage.expects_nothing(bob, carol, link, since=since)
+
+
+async def _meddles(stage: Border, twin: Puppet, call: Across) -> None:
+    """Let a client do here what the party of a call may do that is away; raise where it is let in."""
+    if stage.knows("6"):
+        twin.send(identity.report(call.call_id))
+    twin.send(twin.identity.answer(call.call_id))
+    twin.send(twin.identity.answer(call.call_id, "Reject"))
+    await stage.settle(twin)
+    media = await stage.knock(twin, call.call_id)
+    await stage.expects_close(media, CODES["NOT_ADMITTED"])
+    twin.send(twin.identity.hangup(call.call_id))
+    await stage.settle(twin)
+
+
 # Media
 
 
@@ -601,7 +762,8 @@ async def test_media_goes_over_the_link(stage: Border) -> None:
     out, back = await stage.call_in(east, alice), await stage.call_in(east, carol)
     for number, call in enumerate((out, back)):
         media = await stage.join(call.here, call.call_id)
-        for data in (codec.datagram(bytes(range(64)), sequence=number), codec.datagram(b"", reserved=True)):
+        first = codec.datagram(bytes(range(64)), sequence=number)
+        for data in (first, codec.datagram(b"", reserved=True), LARGEST):
             arrived = await stage.arrives(media, data, east, call.tag + data)
             got = [one[:24].hex() for one in east.datagrams[-3:]]
             assert arrived, f"{data[:24].hex()} does not come over the link; last came {got or 'nothing'}"
@@ -623,7 +785,7 @@ async def test_media_comes_from_the_link(stage: Border) -> None:
     for call in (await stage.call_out(alice, link), await stage.call_in(link, alice)):
         media = await stage.join(alice, call.call_id)
         sent = [codec.datagram(bytes(range(20 + n)), codec=n, sequence=n) for n in range(9)]
-        sent += [codec.datagram(bytes(1000), sequence=60000), codec.datagram(b"", reserved=True)]
+        sent += [LARGEST, codec.datagram(b"", reserved=True)]
         for data in sent:
             arrived = await stage.arrives(link, call.tag + data, media, data)
             assert arrived, f"the datagram {data[:24].hex()} of the link does not arrive"
@@ -724,6 +886,31 @@ def _sorted(media: Puppet, stage: Border) -> list[tuple[Any, Any]]:
     """Return who the latest RoomUpdate names; a label that nobody told the suite stands for none."""
     people = _people(media.heard("RoomUpdate")[-1])
     return people if stage.target.linkable else [(name, None) for name, _ in people]
+
+
+@links("FED-20", *ACCEPTED, *ROOM, "MEDIA-12", "FED-29", "FED-33")
+async def test_another_relay_seats_nobody(stage: Border) -> None:
+    """Another neighbour says that the other party sits in the room of a call, and then that nobody does.
+
+    No RoomUpdate may follow; the neighbour of the call seats the party.
+    """
+    alice = await stage.register("alice")
+    east, west = await stage.links("east", "west")
+    call = await stage.call_in(east, alice)
+    media = await stage.join(alice, call.call_id)
+    there = neighbour.sits(call.call_id, call.away)
+    for said, number in ((there, 1), (neighbour.empty(call.call_id), 2)):
+        mark, behind = media.mark(), codec.datagram(b"behind it", sequence=number)
+        west.send(said)
+        await stage.settle(west, rounds=1)
+        if not await stage.arrives(east, call.tag + behind, media, behind):
+            message = "no datagram of the call's link arrives"
+            raise Untestable(message)
+        heard = media.heard("RoomUpdate", since=mark)
+        assert not heard, f"{heard[0]} came of what another relay said"
+        mark = media.mark()
+        east.send(there)
+        await stage.needs(media, "RoomUpdate", since=mark, count=2)
 
 
 # A pair

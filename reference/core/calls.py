@@ -104,13 +104,13 @@ class Calls:
         there = self.presence.session(target)
         if there is None and not self.links:  # FED-13
             return HangupReason.ERROR
-        busy = self.registry.count(sender) >= self.setting.limits.calls
-        return HangupReason.BUSY if busy or self.crowded(target, there) else None
+        return HangupReason.BUSY if self.crowded(sender, target, there) else None
 
-    def crowded(self, target: str, there: int | None) -> bool:
-        """Tell whether a callee has as many calls, or offers on their way to it, as it may have."""
+    def crowded(self, sender: str, target: str, there: int | None) -> bool:
+        """Tell whether a party has as many calls, or offers on their way to it, as it may have."""
         waiting = 0 if there is None else self.waiting.get(there, 0)
-        return max(self.registry.count(target), waiting) >= self.setting.limits.calls
+        calls = max(self.registry.count(sender), self.registry.count(target))
+        return max(calls, waiting) >= self.setting.limits.calls
 
     def direct_call_answer(self, sender: str, message: DirectCallAnswer, size: int) -> list[Effect]:
         """Accept or reject a call, if it is the callee who says so (CALL-18 to CALL-29).

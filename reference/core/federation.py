@@ -103,7 +103,7 @@ class Federation:
             case messages.DirectCallOffer():
                 return self._offer(link, state, inner, now, size)
             case messages.Hangup():
-                return self._of_a_call(link, inner, inner.call_id or message.call_id, size)
+                return self._of_a_call(link, inner, message.call_id or inner.call_id, size)
             case (
                 messages.CallRinging()
                 | messages.DirectCallAnswer()
@@ -116,10 +116,14 @@ class Federation:
     def _offer(
         self, link: Link, state: Session, offer: messages.DirectCallOffer, now: float, size: int
     ) -> list[Effect]:
-        """Ring the callee, who has to be here: an offer is never passed on (FED-13 to FED-16)."""
+        """Ring the callee, who has to be here: an offer is never passed on (FED-13 to FED-16).
+
+        Over the link of its own call one that repeats nothing is ignored: a Hangup would end it (CALL-40).
+        """
         live = self._calls.registry.get(offer.call_id)
         if live is not None and live.away is By.CALLER and link in live.links:
-            return self._calls.move(live, Event.OFFER, By.CALLER)
+            repeated = (live.caller, live.callee) == (offer.caller_fingerprint, offer.target_fingerprint)
+            return self._calls.move(live, Event.OFFER, By.CALLER) if repeated else ignored(offer)
         reason = self._refusal(state, offer, live, now, size)
         if reason is not None:
             refused = Hangup(reason=reason, call_id=offer.call_id)
@@ -145,7 +149,8 @@ class Federation:
         there = self._calls.presence.session(target)
         if there is None:
             return HangupReason.ERROR
-        return HangupReason.BUSY if self._calls.crowded(target, there) else None
+        crowded = self._calls.crowded(offer.caller_fingerprint, target, there)
+        return HangupReason.BUSY if crowded else None
 
     def _of_a_call(self, link: Link, inner: Message, call_id: str | None, size: int) -> list[Effect]:
         """Take the word of the party that is away, from its relay alone (FED-20, FED-27)."""

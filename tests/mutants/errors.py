@@ -76,6 +76,23 @@ def normal_shutdown() -> None:
     switch.Switch._one = one
 
 
+@breaks("ERR-6-links")
+def leaves_links_open() -> None:
+    """Closes its links with NORMAL when it stops."""
+    honest = RelayCore.shutdown
+
+    def shutdown(self: RelayCore) -> list[Effect]:
+        links = [session for session in self.sessions if self.links.get(session) is not None]
+        return [
+            Close(effect.session, CloseCode.NORMAL)
+            if isinstance(effect, Close) and effect.session in links
+            else effect
+            for effect in honest(self)
+        ]
+
+    RelayCore.shutdown = shutdown
+
+
 @breaks("ERR-7")
 def begins_calls_to_the_end() -> None:
     """Lets calls begin while it drains."""

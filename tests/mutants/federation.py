@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference.core import links, messages, privacy
-from reference.core.call import TAG_SIZE, By, Call, Says, State
+from reference.core.call import ROOM_PREFIX, TAG_SIZE, By, Call, Event, Says, State
 from reference.core.calls import Calls
 from reference.core.effects import Close, Effect, Log, Send, SendDatagram
 from reference.core.errors import CloseCode, HangupReason
@@ -134,6 +134,44 @@ def dials_once() -> None:
         return link
 
     Links.lost = lost
+
+
+@breaks("FED-8-linked")
+def dials_although_linked() -> None:
+    """Dials a peer again after the end of a link, although another link to it is up."""
+    honest_lost, honest_due = Links.lost, Links.due
+
+    def lost(self: Links, session: int) -> Link | None:
+        link = honest_lost(self, session)
+        if link is not None and link.peer is not None and link.peer.address and not self.stopped:
+            self._timers.set(link.peer, 0.0)
+        return link
+
+    def due(self: Links, peer: Peer, now: float) -> list[Effect]:
+        up = self._to.pop(peer, None)
+        effects = honest_due(self, peer, now)
+        if up is not None:
+            self._to[peer] = up
+        return effects
+
+    Links.lost, Links.due = lost, due
+
+
+@breaks("FED-34")
+def calls_move_over() -> None:
+    """Lets the calls of a link that is replaced go on over the newer one."""
+    honest = Links._rise
+
+    def rise(self: Links, link: Link, peer: Peer, now: float) -> list[Effect]:
+        older = self._to.get(peer)
+        effects = honest(self, link, peer, now)
+        if older is not None and self._to[peer] is link:
+            link.calls, link.rooms, older.calls, older.rooms = older.calls, older.rooms, {}, {}
+            for call in link.calls.values():
+                call.links = [link if one is older else one for one in call.links]
+        return effects
+
+    Links._rise = rise
 
 
 @breaks("FED-9")
@@ -281,6 +319,23 @@ def searches_for_ever() -> None:
     Federation.overdue = overdue
 
 
+@breaks("FED-18-silent")
+def gives_up_silently() -> None:
+    """Tells the relays that were asked nothing when the time of a search is over."""
+    honest = Federation.overdue
+
+    def overdue(self: Federation, call: Call) -> list[Effect]:
+        searched = call.away is By.CALLEE and call.state is State.PENDING
+        asked = [link.session for link in call.links]
+        return [
+            effect
+            for effect in honest(self, call)
+            if not (searched and isinstance(effect, Send) and effect.session in asked)
+        ]
+
+    Federation.overdue = overdue
+
+
 @breaks("FED-19")
 def lets_them_ring() -> None:
     """Tells the other relays nothing when one has the callee."""
@@ -318,6 +373,35 @@ def listens_to_all() -> None:
     concerning(change)
 
 
+@breaks("FED-20-answers")
+def answers_third_relays() -> None:
+    """Answers a message for a call that comes over another link than the call's with Hangup{Error}."""
+    honest = Federation._of_a_call
+
+    def of_a_call(
+        self: Federation, link: Link, inner: Message, call_id: str | None, size: int
+    ) -> list[Effect]:
+        call = self._calls.registry.get(call_id or "")
+        if call is None or link in call.links:
+            return honest(self, link, inner, call_id, size)
+        return [self._links.forward(link, Hangup(reason=HangupReason.ERROR, call_id=call_id))]
+
+    Federation._of_a_call = of_a_call
+
+
+@breaks("FED-20-room")
+def seats_for_all() -> None:
+    """Believes every relay who sits in the room of a call."""
+    honest = Rooms.announced
+
+    def announced(self: Rooms, link: Link, name: str, participants: Sequence[JsonObject]) -> list[Effect]:
+        call = self._registry.get(name.removeprefix(ROOM_PREFIX))
+        own = call.links[0] if call is not None and call.links else link
+        return honest(self, own, name, participants)
+
+    Rooms.announced = announced
+
+
 def telling(*kept: Says) -> None:
     """Say none of these words over a link."""
     honest = Calls._tell
@@ -352,6 +436,22 @@ def promises_early() -> None:
     offered(change)
 
 
+@breaks("FED-21-once")
+def rings_once() -> None:
+    """Does not answer the repeated offer of a call from a link."""
+    honest = Federation._offer
+
+    def offer(
+        self: Federation, link: Link, state: Session, offer: DirectCallOffer, now: float, size: int
+    ) -> list[Effect]:
+        live = self._calls.registry.get(offer.call_id)
+        if live is not None and link in live.links:
+            return []
+        return honest(self, link, state, offer, now, size)
+
+    Federation._offer = offer
+
+
 @breaks("FED-22")
 def sets_nobody_up() -> None:
     """Sends no CallSetup over a link."""
@@ -374,6 +474,39 @@ def other_address() -> None:
     Federation._set_up = set_up
 
 
+def setting_up(change: Callable[[Call, CallSetup], None]) -> None:
+    """Do something to a call before a CallSetup from its link is handed to the callee."""
+    honest = Federation._set_up
+
+    def set_up(self: Federation, call: Call, message: CallSetup) -> list[Effect]:
+        kept = call.state, call.set_up, call.trusted
+        change(call, message)
+        effects = honest(self, call, message)
+        call.state, call.trusted = kept[0], kept[2]
+        call.set_up = call.set_up and kept[0] is State.ACTIVE
+        return effects
+
+    Federation._set_up = set_up
+
+
+@breaks("FED-23-early")
+def sets_up_early() -> None:
+    """Hands a CallSetup to a callee that has not accepted."""
+    setting_up(lambda call, message: setattr(call, "state", State.ACTIVE))
+
+
+@breaks("FED-23-twice")
+def sets_up_twice() -> None:
+    """Hands every CallSetup to the callee."""
+    setting_up(lambda call, message: setattr(call, "set_up", False))
+
+
+@breaks("FED-23-trusted")
+def sets_up_with_candidates() -> None:
+    """Hands the caller's candidates to a callee that has not asked for them."""
+    setting_up(lambda call, message: setattr(call, "trusted", True))
+
+
 @breaks("FED-24")
 def hangs_up_here() -> None:
     """Sends no Hangup of a party over a link."""
@@ -392,6 +525,26 @@ def names_no_call() -> None:
         return effect
 
     Links.forward = forward
+
+
+@breaks("FED-24-search")
+def searches_on() -> None:
+    """Tells the relays that were asked nothing when the caller hangs up while its callee is searched for."""
+    honest = Calls.move
+
+    def move(self: Calls, call: Call, event: Event, by: By, forwarded: Message | None = None) -> list[Effect]:
+        searched = call.away is By.CALLEE and call.state is State.PENDING and event is Event.HANGUP
+        asked = [link.session for link in call.links] if searched else []
+        effects = honest(self, call, event, by, forwarded)
+        return [one for one in effects if not (isinstance(one, Send) and one.session in asked)]
+
+    Calls.move = move
+
+
+@breaks("FED-24-loss")
+def loses_silently() -> None:
+    """Sends no Hangup over a link for a party that is lost."""
+    telling(Says.NORMAL)
 
 
 @breaks("FED-25")
@@ -420,6 +573,18 @@ def keeps_quiet() -> None:
             link if call_id is None or federation._calls.registry.get(call_id) is not None else None
         )
     )
+
+
+@breaks("FED-35")
+def takes_namesakes() -> None:
+    """Takes whoever has the fingerprint of a party for that party, which may be away."""
+
+    def side(self: Call, of: str) -> By | None:
+        if of == self.caller:
+            return By.CALLER
+        return By.CALLEE if of == self.callee else None
+
+    Call.side = side
 
 
 # Media

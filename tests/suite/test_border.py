@@ -36,10 +36,10 @@ EVERYBODY = {plain(peer.fingerprint) for peer in neighbour.trusted()}
 def relay(tmp_path: Path) -> Callable[..., Target]:
     """Return a maker of targets: relays that do nothing but trust whom they are told to, or fewer."""
 
-    def make(words: str, *, obeys: bool = True) -> Target:
+    def make(words: str, *, obeys: bool = True, phase: str = "7") -> Target:
         path = tmp_path / "relay.py"
         path.write_text(RELAY.replace("OBEYS", "0" if obeys else "1"), encoding="utf-8")
-        return Target(f"exec:{sys.executable} {path} {words}")
+        return Target(f"exec:{sys.executable} {path} {words}", phase=phase)
 
     return make
 
@@ -48,6 +48,15 @@ def border() -> Border:
     """Return a stage around a linked relay that is not there."""
     target = Target(NOWHERE, linked=True)
     return Border(target, target.relay(LINKED), "seed", slow=0.01, memory=Memory(), phase="7")
+
+
+def test_before_links_exist_nothing_is_started_for_them(relay: Callable[..., Target]) -> None:
+    """A check of links in an older phase is asked of no relay, and no relay is started for it."""
+    with relay("{options} {links}", phase="3.5") as target:
+        target.start("signed", LINKED)
+        with pytest.raises(Unsupported, match="no links before phase 4"):
+            target.relay(LINKED)
+        assert not target.started(LINKED)
 
 
 def test_a_relay_is_told_of_the_neighbours_where_it_is_to_link(relay: Callable[..., Target]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reference.core.messages import (
+    DirectCallOffer,
     FederatedSignalForward,
     Message,
 )
@@ -175,6 +176,18 @@ def test_a_repeated_offer_from_a_link_is_told_that_it_rings() -> None:
     hub.south.hears()
     hub.says("south", offer(NOBODY, BOB, "c1"))
     assert [] == hub.south.hears()
+
+
+@pytest.mark.parametrize("other", [offer(NOBODY, ALICE, "c1"), offer(ALICE, BOB, "c1")], ids=["to", "from"])
+def test_an_offer_that_repeats_nothing_is_ignored_over_its_own_link(other: DirectCallOffer) -> None:
+    """The call_id of a live call with other parties is no repeated offer, and a Hangup would end it."""
+    hub = Hub()
+    hub.incoming("ringing")
+    hub.says("south", other)
+    assert [[], [], []] == [hub.south.hears(), hub.alice.hears(), hub.bob.hears()]
+    hub.bob.says(TRUSTED)
+    hub.mesh.run(0.1)
+    assert ["[DirectCallAnswer]"] == hub.south.hears()
 
 
 def test_a_repeated_offer_of_a_caller_does_not_cross() -> None:

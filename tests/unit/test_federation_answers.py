@@ -158,6 +158,17 @@ def test_a_hangup_arrives(way: str, where: str, phase: Phase) -> None:
         assert nothing_remains(hub.north)
 
 
+def test_the_envelope_of_a_hangup_counts() -> None:
+    """Where a Hangup and its envelope name two calls, the envelope's is meant, as in every phase (FED-24)."""
+    hub = Hub()
+    hub.outgoing("active")
+    hub.says("south", offer(NOBODY, BOB, "c2"))
+    hub.forget()
+    hub.says("south", end("c1"), call_id="c2")
+    assert [[], ["Hangup{Normal}"]] == [hub.alice.hears(), hub.bob.hears()]
+    assert ["c1"] == [call.call_id for call in hub.north.core.calls.registry]
+
+
 def test_a_hangup_ends_only_the_call_that_it_names() -> None:
     """Of two calls over one link the other one goes on (CALL-44)."""
     hub = Hub()

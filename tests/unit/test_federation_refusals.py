@@ -47,6 +47,15 @@ def test_a_callee_with_too_many_calls_is_busy() -> None:
     assert ["DirectCallOffer"] * 2 == hub.bob.hears()
 
 
+def test_a_caller_with_too_many_calls_is_busy() -> None:
+    """The calls of a caller who is away count where they come in, whoever is called (FED-16, CALL-15)."""
+    hub = Hub(limits=Limits(calls=2))
+    for call_id, callee in (("c1", BOB), ("c2", BOB), ("c3", identity("alice"))):
+        hub.says("south", offer(NOBODY, callee, call_id))
+    assert ["[CallRinging]", "[CallRinging]", "[Hangup{Busy}]"] == hub.south.hears()
+    assert [] == hub.alice.hears()
+
+
 def test_a_link_is_allowed_more_offers_than_a_client() -> None:
     """A link has its own allowance of offers, beyond which it is told Busy (FED-16, CALL-16)."""
     limits = Limits(offers_burst=1, link_offers_burst=3, link_offers_per_second=0.001)
