@@ -52,7 +52,7 @@ def phases() -> Sequence[str]:
     return ("0", "1", "2", "3", "3.5", "4", "5", "5.5", "6", "7")
 
 
-@pytest.mark.parametrize("role", ["client"])
+@pytest.mark.parametrize("role", ["client", "relay"])
 def test_each_phase_names_the_rules_that_it_adds(role: str) -> None:
     """The page for implementers of a role has a section for each phase, with just the rules since then."""
     found = {phase: sorted(ids) for phase, ids in in_force(page(f"implement-a-{role}.md")).items()}

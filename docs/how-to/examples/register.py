@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import json
+import os
 import ssl
 import sys
+from pathlib import Path
 
 from aioquic.asyncio import connect
 from aioquic.quic.configuration import QuicConfiguration
@@ -37,6 +39,10 @@ def registration(key):
     return {"RegisterPresence": {"identity_pub": list(public), "signature": list(signature), "alias": None}}
 
 
+def keys():
+    return Path(os.environ["SSLKEYLOGFILE"]).open("a") if "SSLKEYLOGFILE" in os.environ else None
+
+
 async def heard(reader, writer):
     length = int.from_bytes(await reader.readexactly(4))
     payload = await reader.readexactly(length)
@@ -56,6 +62,7 @@ async def main(relay, seed):
         idle_timeout=IDLE,
         max_datagram_frame_size=LARGEST_DATAGRAM,
         verify_mode=ssl.CERT_NONE,
+        secrets_log_file=keys(),
     )
     async with connect(host, int(port), configuration=settings, stream_handler=coming) as connection:
         _, writer = await connection.create_stream()
