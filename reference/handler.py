@@ -7,11 +7,12 @@ from enum import Enum
 from typing import Protocol
 
 from reference.core.errors import BadFrame
+from reference.quic.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointLimits:
-    """Bounds of an endpoint; times in seconds."""
+    """Bounds of an endpoint; times in seconds. What its connections do is told to `log`."""
 
     connections: int = 10_000
     half_open: int = 256
@@ -21,6 +22,7 @@ class EndpointLimits:
     keep_alive: float = 5.0
     unsent: int = 64
     datagrams: int = 16
+    log: Traces | None = None
 
 
 class DatagramFate(Enum):
