@@ -28,6 +28,8 @@ ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages,)
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
 EXAMPLE = re.compile(r"^\{\{ (?P<name>examples/[\w./-]+) \}\}$", re.MULTILINE)
+SAID = re.compile(r"^(?P<fence>```(?:console|sh|python|json|toml))[^\S\n][^\n]*$", re.MULTILINE)
+"""What a block says of how it is run (tools.documented), which is not for a builder."""
 LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[\w./-]+) \}\}")
 
 
@@ -80,7 +82,7 @@ def completed(path: str, text: str, complaints: list[str]) -> str:
             complaints.append(f"{path}: no states to draw from {chapter!r}: {error}")
             return otherwise
 
-    text = LENGTH.sub(length, EXAMPLE.sub(example, text))
+    text = LENGTH.sub(length, EXAMPLE.sub(example, SAID.sub(r"\g<fence>", text)))
     text = STATES.sub(lambda fence: drawn(fence["chapter"], fence[0]), text)
     stem = Path(path).stem
     text = TRANSITIONS.sub(lambda mark: drawn(stem, mark[0]), text)
