@@ -3,7 +3,7 @@ SYSTEM_PYTHON ?= python3
 PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs bench abuse soak lab options schemas pins clean
+.PHONY: help setup demo test check docs publish bench abuse soak lab options schemas pins clean
 
 help:  ## say what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/'
@@ -22,6 +22,9 @@ check: setup  ## run the whole gate
 
 docs: setup  ## build the site into out/site/
 	@$(PYTHON) -m tools.site
+
+publish: setup  ## build the site and commit it to the branch gh-pages: make publish VERSION=0.1
+	@$(PYTHON) -m tools.publish "$(VERSION)" --push "$(PUSH)"
 
 bench: setup  ## measure the relay on this machine
 	@$(PYTHON) -m bench

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from conformance import report
 from tests.suite.test_reports import hostile
@@ -70,20 +69,6 @@ class Opened(NamedTuple):
 
     page: Page
     faults: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's browser; where there is none, that is told."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip(
-            "report.html is not opened: there is no chromium here (the Debian package chromium has it)"
-        )
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=path)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

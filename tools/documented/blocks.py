@@ -23,7 +23,7 @@ READ = {"json": json.loads, "toml": tomllib.loads}
 WORDS = {
     "console": {"terminal", "stays", "status", "counts", "norun"},
     "sh": {"terminal", "norun"},
-    "python": {"file", "norun"},
+    "python": {"file", "from", "norun"},
     "json": {"file", "norun"},
     "toml": {"file", "norun"},
 }
@@ -52,7 +52,7 @@ class Block:
     @property
     def runs(self) -> bool:
         """Whether something is run for it, or written for what is run."""
-        return "norun" not in self.words and (self.language in RUN or "file" in self.words)
+        return not {"norun", "from"} & set(self.words) and (self.language in RUN or "file" in self.words)
 
     @property
     def terminal(self) -> str:

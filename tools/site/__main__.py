@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from tools.chapters import ROOT
-from tools.site import assembly, configuration
+from tools.site import assembly, configuration, crawl
 
 OUT = ROOT / "out"
 LIMIT = 300.0
@@ -39,24 +39,35 @@ def write(pages: assembly.Pages, tree: Path) -> None:
             place.unlink()
 
 
+def build(builder: Builder, out: Path) -> list[str]:
+    """Let a builder make the site of the tree in `out`; return what is wrong with it, a sentence each."""
+    if builder == "none":
+        return []
+    command = [sys.executable, *COMMANDS[builder], str(out / "mkdocs.yml")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)  # noqa: S603 - our own
+    if done.returncode:
+        return [f"{builder} ended with status {done.returncode}"]
+    return crawl.complaints(out / "site")
+
+
 def main(
     builder: Annotated[Builder, typer.Option(help="What makes HTML of the tree.")] = "mkdocs",
+    out: Annotated[Path, typer.Option(help="Where the tree and the site are written.")] = OUT,
+    *,
+    versions: Annotated[bool, typer.Option("--versions", help="Show a selector of versions.")] = False,
 ) -> None:
-    """Assemble the pages and build the site."""
+    """Assemble the pages, build the site and follow its links."""
     pages, complaints = assembly.assemble()
+    if not complaints:
+        write(pages, out / "docs")
+        (out / "mkdocs.yml").write_text(configuration.written(pages, versions=versions), encoding="utf-8")
+        complaints = build(builder, out)
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     if complaints:
         raise typer.Exit(1)
-    write(pages, OUT / "docs")
-    (OUT / "mkdocs.yml").write_text(configuration.written(pages), encoding="utf-8")
-    if builder != "none":
-        command = [sys.executable, *COMMANDS[builder], "out/mkdocs.yml"]
-        environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)  # noqa: S603 - our own
-        if done.returncode:
-            raise typer.Exit(1)
-        print(f"{len(pages)} files became out/site")
+    print(f"{len(pages)} files became {out / 'site'}")
 
 
 if __name__ == "__main__":

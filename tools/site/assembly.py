@@ -27,7 +27,12 @@ ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages,)
 """What generates pages."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
-EXAMPLE = re.compile(r"^\{\{ (?P<name>examples/[\w./-]+) \}\}$", re.MULTILINE)
+EXAMPLE = re.compile(
+    r"^(?:\{\{ (?P<name>examples/[\w./-]+) \}\}"
+    r"|(?P<fence>```\w+) from=(?P<shown>examples/[\w./-]+)\n```)$",
+    re.MULTILINE,
+)
+"""Where a program is shown: in a block, or as the whole of one, which a formatter of code leaves alone."""
 SAID = re.compile(r"^(?P<fence>```(?:console|sh|python|json|toml))[^\S\n][^\n]*$", re.MULTILINE)
 """What a block says of how it is run (tools.documented), which is not for a builder."""
 LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[\w./-]+) \}\}")
@@ -64,15 +69,19 @@ def gathered() -> Pages:
 def completed(path: str, text: str, complaints: list[str]) -> str:
     """Return a page with the programs it shows, the states it draws and the anchors of its requirements."""
 
-    def example(place: re.Match[str]) -> str:
-        program = DOCS / posixpath.dirname(path) / place["name"]
+    def example(name: str) -> str:
+        program = DOCS / posixpath.dirname(path) / name
         if program.is_file():
             return program.read_text(encoding="utf-8").rstrip()
-        complaints.append(f"{path} shows {place['name']}, which is not there")
-        return place[0]
+        complaints.append(f"{path} shows {name}, which is not there")
+        return f"{{{{ {name} }}}}"
+
+    def shown(place: re.Match[str]) -> str:
+        text = example(place["name"] or place["shown"])
+        return text if place["name"] else f"{place['fence']}\n{text}\n```"
 
     def length(place: re.Match[str]) -> str:
-        return str(sum(bool(line.strip()) for line in example(place).splitlines()))
+        return str(sum(bool(line.strip()) for line in example(place["name"]).splitlines()))
 
     def drawn(chapter: str, otherwise: str) -> str:
         try:
@@ -82,7 +91,7 @@ def completed(path: str, text: str, complaints: list[str]) -> str:
             complaints.append(f"{path}: no states to draw from {chapter!r}: {error}")
             return otherwise
 
-    text = LENGTH.sub(length, EXAMPLE.sub(example, SAID.sub(r"\g<fence>", text)))
+    text = SAID.sub(r"\g<fence>", LENGTH.sub(length, EXAMPLE.sub(shown, text)))
     text = STATES.sub(lambda fence: drawn(fence["chapter"], fence[0]), text)
     stem = Path(path).stem
     text = TRANSITIONS.sub(lambda mark: drawn(stem, mark[0]), text)

@@ -16,11 +16,16 @@ from tools.chapters import ROOT
 SOURCE = ROOT / "mkdocs.yml"
 
 
-def written(pages: Collection[str]) -> str:
-    """Return the configuration for a tree of these pages; it stands beside the folders docs/ and site/."""
+def written(pages: Collection[str], *, versions: bool = False) -> str:
+    """Return the configuration for a tree of these pages; it stands beside the folders docs/ and site/.
+
+    With `versions` the pages show a selector of versions, which asks for versions.json above the site.
+    """
     found: dict[str, Any] = yaml.safe_load(SOURCE.read_text(encoding="utf-8"))
     named = frozenset(_named(found["nav"]))
     found["nav"] = _filled(found["nav"], named, pages)
+    if versions:
+        found["extra"] = {**found.get("extra", {}), "version": {"provider": "mike"}}
     found["docs_dir"], found["site_dir"] = "docs", "site"
     return str(yaml.safe_dump(found, sort_keys=False))
 
