@@ -49,7 +49,7 @@ class Run:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(f"{self._real(block.text)}\n", encoding="utf-8")
         if block.language == "python" and "file" not in block.words:
-            self._part(block, Part(f"python {name}", ("…",), block.line), last=True)
+            self._part(block, Part(f"python '{self.folder / name}'", ("…",), block.line), last=True)
         if block.language in ("console", "sh"):
             parts = block.parts()
             for number, part in enumerate(parts, 1):

@@ -1,5 +1,7 @@
 """Terminals: where the commands of a page run, each by a bash of its own in one folder.
 
+A command has ended when whatever it started has: what is to go on has a terminal of its own, and no `&`.
+
 Rules of this file: every wait has an end; what a command prints is kept up to a limit; variables and the
 folder of a terminal outlive its commands; whatever happens, nothing that was started is left behind.
 """
@@ -68,9 +70,9 @@ class Command:
                 if fit is not None or silent or not self._change.wait(max(0.0, until - time.monotonic())):
                     return fit
 
-    def end(self, seconds: float = GUARD) -> int | None:
-        """Wait for its end and its last line; return its exit status, None when it goes on."""
-        self._reader.join(seconds)
+    def end(self, seconds: float | None = None) -> int | None:
+        """Wait for its last line and its end, for GUARD seconds or fewer; return its status, or None."""
+        self._reader.join(GUARD if seconds is None else seconds)
         if self._reader.is_alive():
             return None
         try:
@@ -84,14 +86,14 @@ class Command:
 
     def close(self) -> bool:
         """Interrupt it, and end it if that does not; tell whether it was kind enough to go by itself."""
+        if self.end(0) is not None:
+            return True
         self.interrupt()
         kind = self.end(GRACE) is not None
         if not kind:
             self._send(signal.SIGKILL)
             self._popen.wait()
-        self._reader.join(GRACE)
-        if self._popen.stdout is not None:
-            self._popen.stdout.close()
+            self._reader.join(GRACE)
         return kind
 
     def _send(self, number: signal.Signals) -> None:
@@ -101,11 +103,13 @@ class Command:
             return
 
     def _read(self) -> None:
-        for line in self._popen.stdout or ():
-            with self._change:
-                if len(self.lines) < LINES:
-                    self.lines.append(line.rstrip())
-                self._change.notify_all()
+        if self._popen.stdout is not None:
+            with self._popen.stdout as printed:
+                for line in printed:
+                    with self._change:
+                        if len(self.lines) < LINES:
+                            self.lines.append(line.rstrip())
+                        self._change.notify_all()
         with self._change:
             self._silent = True
             self._change.notify_all()
