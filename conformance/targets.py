@@ -62,6 +62,7 @@ _BRIEF = (
     *("--ring-timeout", "0.4", "--register-timeout", "0.4", "--media-timeout", "0.4"),
     *("--stream-timeout", "0.3", "--keep-alive", "0.2"),
 )
+_HASTY = (*_SIGNED, "--hello-timeout", "1", "--search-timeout", "1")
 _FEW = "16"  # connections: what fills a relay up is dear, and one that serves little is enough
 SERVICE = "{service}"
 """What stands in the options for the URL of the suite's own authentication service."""
@@ -70,6 +71,7 @@ OPTIONS = {
     "brief": _BRIEF,
     "older": (*_SIGNED[:-1], _FEW),
     "linked": _SIGNED,
+    "hasty": _HASTY,
     "draining": (*_SIGNED, "--drain", "6"),
     "authenticated": (*_SIGNED[:-1], _FEW, "--auth-url", SERVICE),
 }
@@ -94,6 +96,8 @@ PLACEHOLDER = "{options}"
 LINKS = "{links}"
 LINKED = "linked"
 """The variant that trusts the neighbours, which are the same in every run."""
+HASTY = "hasty"
+"""The options of a relay that is started to be waited for."""
 SINCE_LINKS = "4"
 _TIMER_OPTIONS = {
     "register": "--register-timeout",
@@ -101,6 +105,8 @@ _TIMER_OPTIONS = {
     "media": "--media-timeout",
     "stream": "--stream-timeout",
     "keep_alive": "--keep-alive",
+    "hello": "--hello-timeout",
+    "search": "--search-timeout",
     "drain": "--drain",
 }
 
@@ -297,9 +303,16 @@ class Target:
         raise Unsupported(message)
 
     async def another(
-        self, peers: Sequence[Peer], *, like: Relay | None = None, advertise: str = ADVERTISED
+        self,
+        peers: Sequence[Peer],
+        *,
+        like: Relay | None = None,
+        advertise: str = ADVERTISED,
+        options: str = LINKED,
     ) -> Relay:
         """Start one more relay, which links with these; `like` is the one whose identity it has.
+
+        Its options are those of OPTIONS with that name.
 
         Returns when it is ready; raises Unsupported where the suite cannot configure the relay so.
         """
@@ -307,7 +320,7 @@ class Target:
             message = f"this needs a relay that the suite configures: give the command {PLACEHOLDER} {LINKS}"
             raise Unsupported(message)
         name = f"{LINKED}-{next(self._others)}"
-        self._options[name] = tuple(advertise if one == ADVERTISED else one for one in OPTIONS[LINKED])
+        self._options[name] = tuple(advertise if one == ADVERTISED else one for one in OPTIONS[options])
         if like is not None:
             origin = next(one for one, process in self._running.items() if process is like.process)
             shutil.copy(self._file(origin, "identity"), self._file(name, "identity"))

@@ -9,9 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -167,20 +165,3 @@ def build() -> str | None:
         return version("directcall")
     except PackageNotFoundError:
         return None
-
-
-def on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM and ctrl-C."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(name, stop.set)
-        except NotImplementedError:  # Windows has no such handlers
-            signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
-
-
-def on_reload(act: Callable[[], None]) -> None:
-    """Call `act` on SIGHUP, where there is one: Windows has none."""
-    number: signal.Signals | None = getattr(signal, "SIGHUP", None)
-    if number is not None:
-        asyncio.get_running_loop().add_signal_handler(number, act)

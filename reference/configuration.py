@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -126,8 +126,8 @@ def as_toml(options: Options) -> str:
     """Return options as a file that says the same; each is written, also the defaults."""
     flat = [f"{key} = {written(getattr(options, keys()[key]))}" for key in keys()]
     tables = [
-        [f"\n[[{name}]]", *(f"{key} = {written(value)}" for key, value in asdict(relay).items())]
-        for name in TABLES
+        [f"\n[[{name}]]", *(f"{key} = {written(getattr(relay, key))}" for key in wanted)]
+        for name, wanted in TABLES.items()
         for relay in getattr(options, name)
     ]
     return "\n".join([*flat, *(line for table in tables for line in table)])

@@ -14,13 +14,11 @@ import typer
 
 from reference import logs
 from reference.commandline import OFF_THE_LINE, OptionError, address, phase_of
-from reference.core import sessions as core
 from reference.core.addresses import format_address, undialable
 from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Policy
-from reference.core.sessions import Limits
+from reference.core.sessions import Limits, Peer, Trust
 from reference.endpoint import EndpointLimits
-from reference.peers import Federation, Peer, Trusted
 from reference.question import service_url
 
 YEAR = 31_536_000
@@ -59,6 +57,8 @@ class Options:
     register_timeout: Annotated[float, seconds("for a connection to register")] = 10.0
     media_timeout: Annotated[float, seconds("for a media connection to introduce itself")] = 10.0
     stream_timeout: Annotated[float, seconds("to complete a message")] = 10.0
+    hello_timeout: Annotated[float, seconds("to say hello on a link")] = 5.0
+    search_timeout: Annotated[float, seconds("for another relay to say that it rings")] = 5.0
     keep_alive: Annotated[float, seconds("of silence before a sign of life is asked for")] = 5.0
     idle_timeout: Annotated[float, seconds("of silence before a connection is lost")] = 30.0
     drain: Annotated[float, typer.Option(min=0, max=YEAR, help="seconds that live calls have to end")] = 0.0
@@ -79,11 +79,9 @@ class Options:
     log_format: Annotated[logs.LogFormat, typer.Option(help="for people or for programs")] = (
         logs.LogFormat.CONSOLE
     )
-    federation: Annotated[Federation, typer.Option(help="which relays to take a link from")] = (
-        Federation.PROVEN
-    )
+    federation: Annotated[Trust, typer.Option(help="which relays to take a link from")] = Trust.PROVEN
     peers: tuple[Peer, ...] = field(default=(), metadata=OFF_THE_LINE)
-    trusted: tuple[Trusted, ...] = field(default=(), metadata=OFF_THE_LINE)
+    trusted: tuple[Peer, ...] = field(default=(), metadata=OFF_THE_LINE)
 
     def check(self) -> None:
         """Raise OptionError when these options cannot be followed, also several of them together."""
@@ -121,6 +119,8 @@ class Options:
             register_timeout=self.register_timeout,
             ring_timeout=self.ring_timeout,
             media_timeout=self.media_timeout,
+            hello_timeout=self.hello_timeout,
+            search_timeout=self.search_timeout,
             calls=self.max_calls,
             offers_burst=self.max_offers,
             offers_per_second=self.offers_per_second,
@@ -130,10 +130,14 @@ class Options:
             drain=self.drain,
         )
 
-    def links(self) -> tuple[core.Peer, ...]:
+    def links(self) -> tuple[Peer, ...]:
         """Return the relays to link with: those to dial and those that may."""
-        dialled = (core.Peer(one.fingerprint, one.label, one.address) for one in self.peers)
-        return (*dialled, *(core.Peer(one.fingerprint, one.label) for one in self.trusted))
+        return (*self.peers, *self.trusted)
+
+    def foreign(self, own: str) -> None:
+        """Raise OptionError when a relay to link with is this one, whose TLS fingerprint is `own`."""
+        if own in {peer.fingerprint for peer in self.links()}:
+            raise OptionError(f"{own} is this relay's own fingerprint", "peers", "trusted")
 
     def endpoint_limits(self) -> EndpointLimits:
         """Return the limits of the endpoint; raises OptionError when idle clients would be lost."""

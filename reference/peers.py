@@ -7,11 +7,10 @@ is a fault of its document, which names file, line and key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from enum import StrEnum
 
 from reference.commandline import tls_fingerprint
 from reference.core.addresses import format_address, parse_address, undialable
+from reference.core.sessions import Peer
 from reference.document import Document, meant, shown
 from reference.places import line_of
 
@@ -21,43 +20,22 @@ MOST_RELAYS = 64
 """Relays that a table names."""
 
 
-class Federation(StrEnum):
-    """From which relays a link is taken."""
-
-    PROVEN = "proven"
-    OPEN = "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A relay to link with: canonical `ip:port`, TLS fingerprint (32 lower-case hex pairs), label."""
-
-    address: str
-    fingerprint: str
-    label: str
-
-    def __post_init__(self) -> None:
-        """Keep address and fingerprint in their one form; raises ValueError for what is none, or no label."""
-        object.__setattr__(self, "address", _reachable(self.address))
-        object.__setattr__(self, "fingerprint", tls_fingerprint(self.fingerprint))
-        _check_label(self.label)
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "peers": ("address", "fingerprint", "label"),
+    "trusted": ("fingerprint", "label"),
+}
+"""The arrays of tables of a configuration, and what a table of each says: where it is dialled, if it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trusted:
-    """A relay that may open a link and to which none is opened: TLS fingerprint and label."""
+def peer(said: Mapping[str, str]) -> Peer:
+    """Return the relay that a table names, canonical `ip:port` and 32 lower-case hex pairs.
 
-    fingerprint: str
-    label: str
-
-    def __post_init__(self) -> None:
-        """Keep the fingerprint in its one form; raises ValueError for what is none, or no label."""
-        object.__setattr__(self, "fingerprint", tls_fingerprint(self.fingerprint))
-        _check_label(self.label)
-
-
-TABLES: Mapping[str, type[Peer | Trusted]] = {"peers": Peer, "trusted": Trusted}
-"""The arrays of tables of a configuration, and what a table of each is."""
+    Raises ValueError for an address or a fingerprint that is none, and for a label that nobody can read.
+    """
+    address = _reachable(said["address"]) if "address" in said else ""
+    fingerprint = tls_fingerprint(said["fingerprint"])
+    _check_label(said["label"])
+    return Peer(fingerprint, said["label"], address)
 
 
 def _reachable(text: str) -> str:
@@ -78,17 +56,17 @@ def _check_label(label: str) -> None:
         )
 
 
-def relays(text: Document, name: str, value: object) -> tuple[Peer | Trusted, ...]:
+def relays(text: Document, name: str, value: object) -> tuple[Peer, ...]:
     """Return the relays of `[[peers]]` or `[[trusted]]`, each named once."""
     if not isinstance(value, list):
         raise text.fault(f"{shown(value)} is not an array of tables: write [[{name}]]", name)
     if len(value) > MOST_RELAYS:
         raise text.fault(f"{len(value)} relays are more than {MOST_RELAYS}", name, MOST_RELAYS)
-    found: list[Peer | Trusted] = []
+    found: list[Peer] = []
     for index, table in enumerate(value):
         relay = _relay(text, TABLES[name], table, name, index)
         for key in ("address", "fingerprint"):
-            own = getattr(relay, key, None)
+            own = getattr(relay, key)
             twin = next((at for at, one in enumerate(found) if own and getattr(one, key) == own), None)
             if twin is not None:
                 line = line_of(text.places, (name, twin, key))
@@ -97,8 +75,7 @@ def relays(text: Document, name: str, value: object) -> tuple[Peer | Trusted, ..
     return tuple(found)
 
 
-def _relay(text: Document, kind: type[Peer | Trusted], table: object, *place: str | int) -> Peer | Trusted:
-    wanted = [one.name for one in fields(kind)]
+def _relay(text: Document, wanted: tuple[str, ...], table: object, *place: str | int) -> Peer:
     if not isinstance(table, dict):
         raise text.fault(f"{shown(table)} is not a table", *place)
     for key in table:
@@ -109,7 +86,7 @@ def _relay(text: Document, kind: type[Peer | Trusted], table: object, *place: st
     if missing:
         raise text.fault(f"{missing[0]} is missing", *place)
     try:
-        return kind(**table)
+        return peer(table)
     except ValueError as error:
         key, _, why = str(error).partition(": ")
         raise text.fault(why, *place, key) from error

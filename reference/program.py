@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reference import interfaces
-from reference.commandline import on_signals
 from reference.core.line import Answer
 from reference.display import Display
 from reference.handset import Handset
+from reference.signals import on_signals
 from reference.talk import Talk
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Program:
         return 0 if self.talked and self.ends and self.ends[-1] in FINE else 1
 
     async def _run(self, work: Coroutine[None, None, None], limits: EndpointLimits) -> int:
-        on_signals(self._stop)
+        on_signals(asyncio.get_running_loop(), self._stop)
         with self.display:
             await self.handset.open(limits)
             tasks = {

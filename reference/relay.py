@@ -4,10 +4,15 @@ Prints one JSON line on standard output when it is ready, logs to standard error
 ctrl-C: with `--drain` live calls have that long to end, and a second signal stops it at once; every client
 is told, every call ends with a reason, and the exit status is 0. It is 2 when the command line or the
 configuration cannot be followed: an option, the identity file, an address that cannot be had. SIGHUP reads
-the configuration again.
+the configuration again. A signal that comes while it starts is taken when it has started.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":  # what follows takes its time, and a signal that comes meanwhile is to wait
+    from reference import signals
+
+    signals.hold()
 
 import asyncio
 import json
@@ -16,17 +21,9 @@ from pathlib import Path
 
 import typer
 
-from reference import identity, logs
+from reference import identity, logs, signals
 from reference.authentication import Service
-from reference.commandline import (
-    OptionError,
-    address,
-    build,
-    command,
-    on_reload,
-    on_signals,
-    phase_of,
-)
+from reference.commandline import OptionError, address, build, command, phase_of
 from reference.configuration import CommandLine, as_toml, blaming, settle
 from reference.core.addresses import format_address
 from reference.core.registration import Identity
@@ -58,7 +55,7 @@ def _serve(line: CommandLine, options: Options) -> None:
         build(),
         authenticate=bool(options.auth_url),
         peers=options.links(),
-        trust=Trust(options.federation),
+        trust=options.federation,
     )
     logger = logs.configure(options.log_level, options.log_format)
     if setting.trust is Trust.OPEN:
@@ -80,15 +77,12 @@ def _identity(path: Path, *, create: bool) -> Identity | None:
 
 async def _run(reload: Reload) -> None:
     """Run until a signal comes, then tell everybody and stop."""
-    stop = asyncio.Event()
-    on_signals(stop)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    signals.on_signals(loop, stop)
     switch, options = reload.switch, reload.options
-    on_reload(lambda: switch.logger.info("reload.ignored", why="the relay is not ready yet"))
     listen, limits = address("--listen", options.listen), options.endpoint_limits()
     credentials = Credentials.from_private_seed(switch.setting.identity.tls_private_seed())
-    if credentials.fingerprint in {peer.fingerprint for peer in switch.setting.peers}:
-        why = f"{credentials.fingerprint} is this relay's own fingerprint"
-        raise OptionError(why, "peers", "trusted")
+    options.foreign(credentials.fingerprint)
     async with AsyncExitStack() as behind:
         health, served = _watched(switch, options.metrics, behind)
         _authenticated(switch, options, behind)
@@ -98,7 +92,7 @@ async def _run(reload: Reload) -> None:
             raise _unavailable("--listen", listen, error) from error
         behind.callback(lambda: switch.logger.info("stopped", **switch.metrics.totals()))
         behind.push_async_callback(switch.shutdown)
-        on_reload(reload)
+        signals.on_reload(loop, reload)
         ready = switch.ready(credentials.fingerprint, limits) | served
         health.unready = ""
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us

@@ -23,12 +23,14 @@ RELOADED = frozenset(
             "ring_timeout",
             "media_timeout",
             "stream_timeout",
+            "hello_timeout",
+            "search_timeout",
             "keep_alive",
             "drain",
         ),
         *("max_connections", "max_half_open", "max_calls", "max_offers", "offers_per_second"),
         *("max_reflections", "reflections_per_second", "max_bad_messages", "max_unread", "max_datagrams"),
-        *("keep_alive", "log_level"),
+        *("log_level", "peers", "trusted"),
     }
 )
 """The fields of Options that change while a relay runs."""
@@ -78,6 +80,7 @@ class Reload:
         try:
             new = settle(self.line)
             with blaming(self.line):
+                new.foreign(self.switch.core.links.origin)
                 found = changes(self.options, new)
         except CommandError as error:
             self.switch.logger.error("nothing reloaded", why=str(error))  # noqa: TRY400 - why says it all
@@ -94,7 +97,9 @@ class Reload:
 
     def _adopt(self, options: Options) -> None:
         switch, before, self.options = self.switch, self.options, options
-        setting = replace(switch.setting, policy=options.registration, limits=options.limits())
+        setting = replace(
+            switch.setting, policy=options.registration, limits=options.limits(), peers=options.links()
+        )
         switch.adopt(setting, options.endpoint_limits())
         if options.log_level != before.log_level:
             switch.logger = logs.configure(options.log_level, options.log_format)

@@ -22,10 +22,11 @@ from typing import Annotated, Any
 import typer
 
 from reference.buttons import Buttons
-from reference.commandline import CommandError, address, command, on_signals, phase_of
+from reference.commandline import CommandError, address, command, phase_of
 from reference.core.addresses import format_address
 from reference.core.phases import NEWEST, Phase
 from reference.lines import LINE_LIMIT, Connection, EndError, Output, Printer, Standard, lines
+from reference.signals import on_signals
 
 OVERRUN = 1
 """Exit status when a suite is let go of."""
@@ -96,7 +97,7 @@ def complain(why: str) -> None:
 async def attend(phase: Phase) -> int:
     """Serve the suite at standard input and output."""
     stop = asyncio.Event()
-    on_signals(stop)
+    on_signals(asyncio.get_running_loop(), stop)
     sys.stdout = sys.stderr  # whatever else prints, the suite is not to read it
     return await Session(phase, Standard(0).reader, Printer(1)).serve(stop)
 
@@ -104,7 +105,7 @@ async def attend(phase: Phase) -> int:
 async def listen(phase: Phase, where: tuple[str, int]) -> int:
     """Serve one suite after the other that connects, until told to stop."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    on_signals(stop)
+    on_signals(loop, stop)
     stopping = asyncio.ensure_future(stop.wait())
     with closing(_listener(where)) as listener:
         ready = {"addr": format_address(*listener.getsockname()[:2])}

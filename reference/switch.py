@@ -83,10 +83,10 @@ class Switch:
         self._perform(self.core.drain(time.monotonic()))
 
     def adopt(self, setting: Setting, limits: EndpointLimits) -> None:
-        """Go on with other limits and another policy; nobody who is connected is sent away."""
+        """Go on with other limits, policy and peers; nobody but a peer that is none any more is sent away."""
         self.setting = setting
-        self.core.adopt(setting)
         self.endpoint.limits = limits
+        self._perform(self.core.adopt(setting))
 
     async def shutdown(self) -> None:
         """Tell every client, end every call and connection, close the socket (ERR-5, ERR-6)."""

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from reference.core import wire as codec
 from reference.core.effects import Close, Count, Dial, Effect, Log, Send, SendDatagram, Stop
 from reference.core.errors import BadMessage, CloseCode, HangupReason, UnknownMessage
-from reference.core.links import SERVER_NAME, Link, plain, statement
+from reference.core.links import SERVER_NAME, Link
 from reference.core.media import Header
 from reference.core.messages import (
     AcceptMode,
@@ -40,6 +40,7 @@ from reference.core.messages import (
     Message,
 )
 from reference.core.phases import NEWEST, Phase
+from reference.core.proof import plain, statement
 from reference.core.relay import RelayCore
 from reference.core.sessions import Limits, Peer, Setting, Trust
 from reference.core.strict_json import JsonObject
@@ -332,6 +333,11 @@ class Station:
         """Stop with a word to everybody."""
         self.does(self.core.shutdown())
         self.dies()
+
+    def reloads(self, *peers: Peer) -> None:
+        """Go on with these peers instead of those that it had."""
+        self.setting = replace(self.setting, peers=peers)
+        self.does(self.core.adopt(self.setting))
 
     def drains(self) -> None:
         """Let the calls that are live come to their end, and stop then."""

@@ -13,8 +13,9 @@ from reference.core import messages, privacy, wire
 from reference.core.call import By, Call, Event, State
 from reference.core.effects import Count, Effect, Log, Send, ignored
 from reference.core.errors import BadMessage, HangupReason
-from reference.core.links import Link, plain
+from reference.core.links import Link
 from reference.core.messages import AcceptMode, Hangup
+from reference.core.proof import plain
 from reference.core.sessions import SMALL_MESSAGE
 
 if TYPE_CHECKING:

@@ -7,18 +7,17 @@ certificate, the dialling one by a signed hello; a relay has one link to another
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from reference.core import privacy, wire
 from reference.core.call import Receipt
 from reference.core.effects import Close, Count, Dial, Effect, Log, Send
 from reference.core.errors import CloseCode
 from reference.core.messages import DirectCallOffer, FederatedSignalForward, FederationHello, Hangup
+from reference.core.proof import coloned, plain, statement, unproven
 from reference.core.sessions import Trust
 
 if TYPE_CHECKING:
@@ -30,47 +29,10 @@ if TYPE_CHECKING:
     from reference.core.strict_json import JsonObject
 
 SERVER_NAME = "_federation"
-PROOF = b"directcall-link"
-AGE = 300
-"""Seconds that a proof may be old, or that two relays' clocks may differ (FED-3)."""
 AT_ONCE = 10.0
 """Seconds within which two links to one relay are taken for two that were dialled at the same time."""
 FIRST_REST, LONGEST_REST = 1.0, 60.0
 """Seconds before a peer is dialled again, doubled after each failure (FED-8)."""
-
-
-def plain(fingerprint: str) -> str:
-    """Return a TLS fingerprint as it is compared: 64 hex digits in lower case (federation, Links)."""
-    return fingerprint.replace(":", "").lower()
-
-
-def coloned(fingerprint: str) -> str:
-    """Return a plain fingerprint as it is written: 32 pairs joined by colons."""
-    return bytes.fromhex(fingerprint).hex(":")
-
-
-def statement(sender: str, receiver: str, time: int) -> bytes:
-    """Return what the signature of a hello covers; fingerprints are plain (federation, The proof)."""
-    return PROOF + bytes.fromhex(sender) + bytes.fromhex(receiver) + time.to_bytes(8, "big")
-
-
-def unproven(hello: FederationHello, own: str, wall: float) -> str:
-    """Return why a hello does not prove its fingerprint to the relay `own`, or "" (FED-2, FED-3)."""
-    if hello.certificate is None or hello.time is None or hello.signature is None:
-        return "the hello proves nothing"
-    sender = plain(hello.tls_fingerprint)
-    if hashlib.sha256(hello.certificate).hexdigest() != sender:
-        return "the certificate has another fingerprint"
-    if abs(hello.time - wall) > AGE:
-        return f"the proof is of the time {hello.time}, and here it is {wall:.0f}"
-    try:
-        key = x509.load_der_x509_certificate(hello.certificate).public_key()
-        if not isinstance(key, Ed25519PublicKey):
-            return "the certificate's key is no Ed25519 key"
-        key.verify(hello.signature, statement(sender, own, hello.time))
-    except (InvalidSignature, ValueError):
-        return "the signature is wrong, or for another relay"
-    return ""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,9 +70,7 @@ class Links:
         self._resting: set[Peer] = set()
         self.stopped = False  # nobody is dialled any more
         for peer in setting.peers:
-            if peer.address:
-                self._timers.set(peer, 0.0)
-                self._resting.add(peer)
+            self._want(peer)
 
     def __iter__(self) -> Iterator[Link]:
         """Iterate over the links that are up, safe against ends."""
@@ -165,6 +125,22 @@ class Links:
         self._resting.discard(peer)
         return [Dial(self._setting.peers.index(peer), peer.address, SERVER_NAME)]
 
+    def adopt(self, peers: tuple[Peer, ...]) -> list[Effect]:
+        """Go on with other peers: part from those that are none any more, dial those that are new.
+
+        A peer that has another label or address than before keeps the link that it has.
+        """
+        before, self._setting = self._setting.peers, replace(self._setting, peers=peers)
+        self._peers = {plain(peer.fingerprint): peer for peer in peers}
+        effects: list[Effect] = []
+        for old in before:
+            if old not in peers:
+                effects += self._exchange(old, self._peers.get(plain(old.fingerprint)))
+        for peer in peers:
+            if peer not in before and not any(link.peer == peer for link in self._of.values()):
+                self._want(peer)
+        return effects
+
     def dialled(self, leg: int, session: int | None) -> None:
         """Learn on which session the peer `leg` of the setting is dialled; None where that cannot be."""
         peer = self._setting.peers[leg]
@@ -211,9 +187,31 @@ class Links:
             return link
         if self._to.get(link.peer) is link:
             del self._to[link.peer]
-        if link.peer.address and link.peer not in self._to and not self.stopped:
+        wanted = link.peer.address and link.peer in self._setting.peers
+        if wanted and link.peer not in self._to and not self.stopped:
             self._timers.set(link.peer, 0.0)
         return link
+
+    def _want(self, peer: Peer) -> None:
+        """Dial a peer with an address as soon as the timers tell."""
+        if peer.address and not self.stopped:
+            self._timers.set(peer, 0.0)
+            self._resting.add(peer)
+
+    def _exchange(self, old: Peer, new: Peer | None) -> list[Effect]:
+        """Let a peer's links be those of what it is now, or end them where it is no peer any more (FED-1)."""
+        self._timers.cancel(old)
+        self._resting.discard(old)
+        self._rest.pop(old, None)
+        up = self._to.pop(old, None)
+        theirs = [link for link in self._of.values() if link.peer == old]
+        if new is None:
+            return [Close(link.session, CloseCode.NOT_TRUSTED, "no peer any more") for link in theirs]
+        for link in theirs:
+            link.peer = new
+        if up is not None:
+            self._to[new] = up
+        return []
 
     def _rise(self, link: Link, peer: Peer, now: float) -> list[Effect]:
         """Make a link the only one to its peer (FED-6): the newer or, of two at once, the smaller one's."""

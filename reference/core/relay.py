@@ -45,11 +45,12 @@ class RelayCore:
         self.federation = Federation(setting, self.links, self.calls)
         self.reception = Reception(setting, self.presence, self.timers, self.calls, self._close)
 
-    def adopt(self, setting: Setting) -> None:
-        """Go on with other limits and another policy; what runs already keeps the time it was given."""
+    def adopt(self, setting: Setting) -> list[Effect]:
+        """Go on with other limits, policy and peers; what runs already keeps the time it was given."""
         self.setting = self.calls.setting = self.reception.setting = setting
         for state in self.sessions.values():
             state.limits = setting.limits
+        return self._with_ends(self.links.adopt(setting.peers))
 
     def dialled(self, leg: int, session: int | None) -> None:
         """Learn on which session a peer is dialled that a Dial asked for; None where that cannot be."""

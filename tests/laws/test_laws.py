@@ -49,6 +49,7 @@ CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "messages": "the messages of all chapters",
     "paths": "the two paths of a client's call, from the chapters race and agreement",
     "playout": "the client's buffer; nothing of it is seen from outside",
+    "proof": "how a relay proves itself, from the chapter federation",
     "reception": "the half of the relay's machine that registers",
     "registry": "the table behind registration and call",
     "relay": "the relay's machine; one method a message, over several chapters",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from griffe import Class, Function
 
-from tools.site import assembly, configuration
+from tools.site import api, assembly, configuration
 from tools.site.linking import Linking
 
 UNKNOWN = f"CALL-{999}"
@@ -83,3 +84,23 @@ def test_a_star_of_the_navigation_is_the_rest_of_its_folder() -> None:
     written = yaml.safe_load(configuration.written(["decisions/index.md", "decisions/0001.md", "index.md"]))
     decisions = next(entry["Decisions"] for entry in written["nav"] if "Decisions" in entry)
     assert ["decisions/index.md", "decisions/0001.md"] == decisions
+
+
+def test_every_public_module_has_its_page() -> None:
+    """A module that may be built upon has a page with each of its classes and functions, each explained."""
+    pages = api.pages()
+    for _, names in api.PUBLIC.values():
+        for name in names:
+            page = str(pages[f"api/{name}.md"])
+            members = [one for one in api.public(api.module(name)) if isinstance(one, (Class, Function))]
+            assert [] == [one.name for one in members if f"\n## {one.name}\n" not in page]
+            assert [] == [one.name for one in members if not one.docstring]
+            assert f"[`{name}`]" in str(pages["api/index.md"])
+
+
+def test_a_signature_is_as_in_the_source() -> None:
+    """Parameters keep their kinds, annotations and defaults; a chapter that is named is linked."""
+    page = str(api.pages()["api/reference.core.race.md"])
+    assert "def role(own: str | None, peer: str | None) -> Role" in page
+    assert "Race ([spec/race.md](../spec/race.md)): who dials" in page
+    assert "from __future__" not in page

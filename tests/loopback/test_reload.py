@@ -104,7 +104,9 @@ def test_limits_are_reloaded(tmp_path: Path) -> None:
         async with company(tmp_path / "relay.toml") as it:
             address = parse_address(it.switch.setting.relay_addr)
             assert 0 == await round_trips(address, "", 1)
-            told = it.hears("max-offers = 3\nmax-unread = 2\nregistration = 'open'\nphase = '1'\n")
+            told = it.hears(
+                "hello-timeout = 2\nmax-offers = 3\nmax-unread = 2\nregistration = 'open'\nphase = '1'\n"
+            )
             assert [
                 {
                     "level": "info",
@@ -113,12 +115,14 @@ def test_limits_are_reloaded(tmp_path: Path) -> None:
                     "before": "signed",
                     "now": "open",
                 },
+                {"level": "info", "event": "reloaded", "key": "hello-timeout", "before": 5.0, "now": 2.0},
                 {"level": "info", "event": "reloaded", "key": "max-offers", "before": 20, "now": 3},
                 {"level": "info", "event": "reloaded", "key": "max-unread", "before": 64, "now": 2},
                 {"level": "warning", "event": "needs a restart", "key": "phase", "now": "7", "wanted": "1"},
             ] == told
             core = it.switch.core
             assert {3} == {core.setting.limits.offers_burst, core.calls.setting.limits.offers_burst}
+            assert 2.0 == core.setting.limits.hello_timeout
             assert {Policy.OPEN} == {core.setting.policy, core.calls.setting.policy, it.switch.setting.policy}
             assert 2 == it.switch.endpoint.limits.unsent
             assert it.switch.setting.relay_addr == core.setting.relay_addr
@@ -152,14 +156,31 @@ def test_a_relay_that_becomes_full(tmp_path: Path) -> None:
 
 
 def test_relays_that_change_are_told_by_their_labels(tmp_path: Path) -> None:
-    """A peer that is new needs a restart, and the log names it by its label."""
+    """A peer that is new is linked with from now on, and the log names it by its label."""
 
     async def test() -> None:
         async with company(tmp_path / "relay.toml") as it:
             key = ":".join(["ab"] * 32)
             (told,) = it.hears(f"[[peers]]\naddress = '127.0.0.1:1'\nlabel = 'b'\nfingerprint = '{key}'")
-            expected = {"event": "needs a restart", "key": "peers", "now": [], "wanted": ["b"]}
-            assert {"level": "warning", **expected} == told
+            expected = {"event": "reloaded", "key": "peers", "before": [], "now": ["b"]}
+            assert {"level": "info", **expected} == told
+            assert 0.0 == it.switch.core.deadline()  # it is dialled next
+            it.hears("")
+            assert None is it.switch.core.deadline()
+
+    run(test())
+
+
+def test_a_relay_does_not_become_its_own_peer(tmp_path: Path) -> None:
+    """A reload that names the relay's own fingerprint is refused as a whole, with line and key."""
+
+    async def test() -> None:
+        async with company(tmp_path / "relay.toml") as it:
+            own = it.switch.core.links.origin
+            (told,) = it.hears(f"max-offers = 3\n[[trusted]]\nlabel = 'me'\nfingerprint = '{own}'")
+            assert ("error", "nothing reloaded") == (told["level"], told["event"])
+            assert f"line 2: trusted: {own} is this relay's own fingerprint" in str(told["why"])
+            assert 20 == it.switch.core.setting.limits.offers_burst
 
     run(test())
 

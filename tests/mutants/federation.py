@@ -11,8 +11,9 @@ from reference.core.calls import Calls
 from reference.core.effects import Close, Effect, Log, Send, SendDatagram
 from reference.core.errors import CloseCode, HangupReason
 from reference.core.federation import Federation
-from reference.core.links import Link, Links, plain
+from reference.core.links import Link, Links
 from reference.core.messages import CallSetup, DirectCallOffer, FederatedSignalForward, Hangup
+from reference.core.proof import plain
 from reference.core.rooms import Rooms
 from reference.core.sessions import Peer, Session
 from tests.mutants import breaks

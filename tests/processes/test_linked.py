@@ -11,7 +11,6 @@ import pytest
 
 from reference import identity
 from reference.quic.credentials import Credentials
-from tests.processes.cable import Cable
 from tests.processes.conftest import (
     QUICK,
     THROUGH_THE_RELAY,
@@ -22,6 +21,7 @@ from tests.processes.conftest import (
     named,
     tables,
 )
+from tools.cable import Cable, laid
 from tools.linked import Linked, linked
 from tools.processes import Process, troupe
 
@@ -69,7 +69,7 @@ def land(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Land]:
     """Give the tests of this file three relays, and let each find the tables as it leaves them."""
     with troupe(tmp_path_factory.mktemp("land")) as cast:
         relays = linked(cast, *RELAYS, options=QUICK, started=("north",))
-        with Cable(relays.address("north")) as cable:
+        with laid(relays.address("north")) as cable:
             relays.start("south", through={"north": cable.address})
             relays.start("west")
             made = Land(relays, cable)

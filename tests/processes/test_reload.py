@@ -1,7 +1,8 @@
-"""SIGHUP, sent to a relay: it reads its configuration again and goes on."""
+"""Signals, sent to a relay while it starts and later: SIGHUP is a reload, SIGTERM an end."""
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.processes.conftest import pinged
-from tools.processes import GUARD, Event, Process, troupe
+from tools.linked import linked
+from tools.processes import GUARD, Event, Process, Troupe, troupe
 
 
 def logged(relay: Process, event: str) -> Event:
@@ -21,6 +23,55 @@ def logged(relay: Process, event: str) -> Event:
             return found[0]
         assert 0 == pinged(relay)  # one handshake between two looks
     raise AssertionError(f"{relay.name} does not log {event!r}: {relay.errors()}")
+
+
+def test_peers_come_and_go(tmp_path: Path) -> None:
+    """A relay parts from a peer that its file names no more, and links with it when it is named again."""
+    with troupe(tmp_path) as cast:
+        relays = linked(cast, "north", "south").running
+        place = tmp_path / "south.toml"
+        named = place.read_text(encoding="utf-8")
+        place.write_text("", encoding="utf-8")
+        relays["south"].send(signal.SIGHUP)
+        for one, other in (("south", "north"), ("north", "south")):
+            assert 0 == relays[one].logs("link.down", peer=other)["calls"]
+        place.write_text(named, encoding="utf-8")
+        relays["south"].send(signal.SIGHUP)
+        for one, other in (("south", "north"), ("north", "south")):
+            relays[one].logs("link.up", 2, peer=other)
+        told = [line for line in relays["south"].logged() if line["event"] == "reloaded"]
+        assert [(["north"], []), ([], ["north"])] == [(line["before"], line["now"]) for line in told]
+
+
+def starting(cast: Troupe, number: signal.Signals, *arguments: object) -> Process:
+    """Start a relay and send it a signal as soon as it holds that back, long before it is ready."""
+    relay = cast.relay(*arguments)
+    status = Path(f"/proc/{relay.pid}/status")
+    until = time.monotonic() + GUARD
+    while time.monotonic() < until:
+        held = re.search(r"^SigBlk:\s*([0-9a-f]+)$", status.read_text(encoding="ascii"), re.MULTILINE)
+        if held is not None and int(held[1], 16) >> (number - 1) & 1:
+            relay.send(number)
+            return relay
+    raise AssertionError(f"{relay.name} never holds {number.name} back: {relay.errors()}")
+
+
+def test_a_reload_is_remembered_while_a_relay_starts(tmp_path: Path) -> None:
+    """A relay that gets SIGHUP before it is ready does not end: it reloads when it is."""
+    with troupe(tmp_path) as cast:
+        relay = starting(cast, signal.SIGHUP)
+        assert relay.ready()
+        assert "there is no --config" == logged(relay, "nothing to reload")["why"]
+        relay.send(signal.SIGTERM)
+        assert 0 == relay.end()
+
+
+def test_an_end_is_remembered_while_a_relay_starts(tmp_path: Path) -> None:
+    """A relay that is told to stop before it is ready stops as one that was told later, with status 0."""
+    with troupe(tmp_path) as cast:
+        relay = starting(cast, signal.SIGTERM)
+        assert 0 == relay.end()
+        assert ["ready", "stopped"] == [line["event"] for line in relay.logged()]
 
 
 @pytest.mark.parametrize("with_file", [True, False])

@@ -16,7 +16,7 @@ from conformance.dialogue import Dialogue
 from conformance.ground import Memory
 from conformance.neighbour import Neighbour, plain
 from conformance.pulse import Pulse
-from conformance.targets import LINKED, Target
+from conformance.targets import HASTY, LINKED, Target
 from conformance.verdicts import Blocked, Deviation, Unsupported
 
 NOWHERE = "udp:127.0.0.1:9"
@@ -86,6 +86,15 @@ def test_who_cannot_be_configured_dials_nobody(target: str) -> None:
     """A relay that takes no file of peers cannot be started to dial a neighbour."""
     with Target(target) as unable, pytest.raises(Unsupported, match=r"\{options\} \{links\}"):
         asyncio.run(unable.another(neighbour.trusted()))
+
+
+def test_a_relay_that_is_waited_for_is_hasty(relay: Callable[..., Target]) -> None:
+    """A relay that is started with short times is taken to have them, another one those of the chapter."""
+    with relay("{options} {links}") as target:
+        hasty = asyncio.run(target.another(neighbour.trusted(), options=HASTY))
+        assert (1.0, 1.0) == (hasty.timers["hello"], hasty.timers["search"])
+        usual = asyncio.run(target.another(neighbour.trusted()))
+        assert (5.0, 5.0) == (usual.timers["hello"], usual.timers["search"])
 
 
 def test_a_scene_that_was_begun_is_told_to_its_check(monkeypatch: pytest.MonkeyPatch) -> None:

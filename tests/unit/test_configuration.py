@@ -15,9 +15,10 @@ from reference import identity, relay
 from reference.commandline import CommandError
 from reference.configuration import CommandLine, as_toml, bounds, keys, kind_of, read, settle
 from reference.core.registration import Policy
+from reference.core.sessions import Peer, Trust
 from reference.logs import LogLevel
 from reference.options import Options
-from reference.peers import TABLES, Federation, Peer, Trusted
+from reference.peers import TABLES
 
 KEY = ":".join(["ab"] * 32)
 OTHER = ":".join(["cd"] * 32)
@@ -58,9 +59,9 @@ def test_a_file_fills_in_options(place: Path) -> None:
         ring_timeout=20.0,
         max_calls=3,
         log_level=LogLevel.DEBUG,
-        federation=Federation.OPEN,
-        peers=(Peer("127.0.0.1:4434", KEY, "b"),),
-        trusted=(Trusted(OTHER, "c"),),
+        federation=Trust.OPEN,
+        peers=(Peer(KEY, "b", "127.0.0.1:4434"),),
+        trusted=(Peer(OTHER, "c"),),
     )
     options = settled(place, GOOD)
     assert expected == options
@@ -71,6 +72,12 @@ def test_the_command_line_wins(place: Path) -> None:
     """An option that is written on the command line holds, also when it is written as its default."""
     options = settled(place, GOOD, max_calls=8, listen="127.0.0.1:1")
     assert (8, "127.0.0.1:1", 20.0) == (options.max_calls, options.listen, options.ring_timeout)
+
+
+def test_times_are_limits_of_the_machine(place: Path) -> None:
+    """What a file says of the times of links is what the machine goes by."""
+    limits = settled(place, "hello-timeout = 2\nsearch-timeout = 3.5\n").limits()
+    assert (2.0, 3.5) == (limits.hello_timeout, limits.search_timeout)
 
 
 def test_without_a_file_there_are_the_defaults() -> None:
@@ -95,6 +102,8 @@ def test_without_a_file_there_are_the_defaults() -> None:
         ("listen = {}", "line 1: listen: a table is not a text in quotes"),
         ("listen = 4433", "line 1: listen: 4433 is not a text in quotes"),
         ("ring-timeout = 0.001", "line 1: ring-timeout: 0.001 is less than 0.01"),
+        ("hello-timeout = 0", "line 1: hello-timeout: 0.0 is less than 0.01"),
+        ("search-timeout = '5'", 'line 1: search-timeout: "5" is not a number'),
         ("ring-timeout = inf", "line 1: ring-timeout: inf is no number to count with"),
         ("ring-timeout = nan", "line 1: ring-timeout: nan is no number to count with"),
         (f"ring-timeout = {10**400}", "line 1: ring-timeout: 9007199254740992.0 is more than 31536000"),
@@ -201,12 +210,13 @@ OPTIONS = st.builds(
     registration=st.sampled_from(Policy),
     ring_timeout=st.floats(0.01, 31_536_000),
     max_calls=st.integers(1, 10**9),
-    peers=st.just(()) | TEXTS.map(lambda label: (Peer("192.0.2.1:1", KEY, f"l{label}"[:64]),)),
+    peers=st.just(()) | TEXTS.map(lambda label: (Peer(KEY, f"l{label}"[:64], "192.0.2.1:1"),)),
+    trusted=st.just(()) | TEXTS.map(lambda label: (Peer(OTHER, f"l{label}"[:64]),)),
 )
 
 
 @given(options=OPTIONS)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)  # the first one makes the parser
 def test_what_is_printed_is_a_configuration(
     options: Options, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -241,6 +251,7 @@ def refusal(line: CommandLine) -> str:
 
 
 @given(lines=st.lists(LINES | st.text(max_size=12), max_size=3))
+@settings(deadline=None)
 def test_whatever_a_file_says_is_followed_or_refused(
     lines: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -5,21 +5,16 @@ What a neighbour says here is written by the test; where two relays of ours meet
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from reference.core.effects import Dial
 from reference.core.errors import CloseCode
-from reference.core.links import AGE, AT_ONCE, SERVER_NAME, coloned, plain, statement, unproven
+from reference.core.links import AT_ONCE, SERVER_NAME
 from reference.core.messages import FederationHello, GlobalRoomActive, Ping, Pong
+from reference.core.proof import AGE, plain, statement
 from reference.core.relay import RelayCore
 from reference.core.sessions import Peer, Setting, Trust
 from tests.mesh import EPOCH, HANDSHAKE, IDLE, Mesh, Party, Person, credentials, der, envelope, hello, shown
@@ -100,26 +95,6 @@ def test_a_fingerprint_has_to_be_proven(word: FederationHello) -> None:
     party = greet(alone(), word)
     assert CloseCode.NOT_TRUSTED is party.code
     assert [] == party.hears()
-
-
-def test_only_an_ed25519_key_proves_anything() -> None:
-    """A certificate with a key of another kind is told apart, and so is one that cannot be read."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    dated = built.not_valid_before(datetime(1975, 1, 1, tzinfo=UTC)).not_valid_after(
-        datetime(4096, 1, 1, tzinfo=UTC)
-    )
-    odd = dated.serial_number(1).sign(key, SHA256()).public_bytes(Encoding.DER)
-    for certificate, reason in (
-        (odd, "the certificate's key is no Ed25519 key"),
-        (b"", "the signature is wrong, or for another relay"),
-    ):
-        fingerprint = hashlib.sha256(certificate).hexdigest()
-        word = FederationHello(
-            tls_fingerprint=coloned(fingerprint), certificate=certificate, time=0, signature=b""
-        )
-        assert reason == unproven(word, plain(shown("north")), 0.0)
 
 
 def test_a_proof_is_for_one_relay() -> None:
@@ -273,6 +248,27 @@ def test_a_restarted_relay_is_believed_in_the_end() -> None:
         mesh.run(5)
         assert second == mesh[first].wire(second).dialler.name
         assert mesh[first].wire(second) is mesh[second].wire(first)
+
+
+def test_a_relay_that_is_restarted_at_once_waits() -> None:
+    """Within 10 s the link of the smaller one stays, though it is dead; soon after them the new one does."""
+    smaller, larger = sorted(("north", "south"), key=lambda name: plain(shown(name)))
+    mesh = Mesh("north", "south", dials=[(smaller, larger)])
+    mesh.run()
+    dead = mesh[smaller].wire(larger)
+    mesh[larger].dies()
+    (peer,) = mesh[larger].setting.peers
+    mesh[larger].setting = replace(
+        mesh[larger].setting, peers=(replace(peer, address=mesh[smaller].address),)
+    )
+    mesh[larger].starts()
+    mesh.run(AT_ONCE - 2)
+    assert dead is mesh[smaller].wire(larger)
+    mesh.run(3.5)
+    assert dead is not mesh[smaller].wire(larger)
+    assert mesh[smaller].wire(larger) is mesh[larger].wire(smaller)
+    attempts = [at for at, _ in mesh[larger].dialled]
+    assert all(later - at < 1.2 for at, later in itertools.pairwise(attempts))
 
 
 def test_an_impostor_hears_no_hello() -> None:

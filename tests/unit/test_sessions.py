@@ -19,6 +19,11 @@ def test_the_default_limits_are_those_of_the_chapter() -> None:
         "time to register": f"{limits.register_timeout:.0f} s",
         "time to send CallOffer": f"{limits.media_timeout:.0f} s",
         "time to answer a call": f"{limits.ring_timeout:.0f} s",
+        "time to say hello on a link": f"{limits.hello_timeout:.0f} s",
+        "time for a relay to say that it rings": f"{limits.search_timeout:.0f} s",
+        "offers on a link": (
+            f"{limits.link_offers_burst:,}, refilled by {limits.link_offers_per_second:,.0f} a second"
+        ),
         "live calls of a fingerprint": f"{limits.calls}",
         "offers of a connection": (
             f"{limits.offers_burst}, refilled by {limits.offers_per_second:.0f} a second"

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools import chapters, diagram, schema_pages
-from tools.site import home
+from tools.site import api, home
 from tools.site.linking import Linking
 
 Pages = dict[str, str | bytes]
 """Files of the site's tree by their path in it: text of a page, or the bytes of another file."""
 DOCS = chapters.ROOT / "docs"
 EXAMPLES = DOCS / "how-to" / "examples"
-ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages, home.pages)
+ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages, api.pages, home.pages)
 """What generates pages."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
