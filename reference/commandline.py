@@ -9,6 +9,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterator
