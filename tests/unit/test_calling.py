@@ -130,7 +130,9 @@ def test_a_setup_leads_to_its_own_room_at_a_real_place(changed: dict[str, str], 
 
 def test_a_user_learns_what_the_relay_told_of_the_other_end() -> None:
     """All that a setup tells is there, dialled or not, and nothing where it tells nothing."""
-    for members in ({"peer_direct_addr": LARGE, "peer_local_addrs": [LAN]}, {}):
+    told: dict[str, Any] = {"peer_direct_addr": LARGE, "peer_local_addrs": [LAN]}
+    nothing: dict[str, Any] = {}
+    for members in (told, nothing):
         made = raced(AcceptMode.ACCEPT_TRUSTED, **members)
         expected = [LARGE, LAN] if members else []
         assert expected == calling.setting(replace(SETUP, **members), made)["told"]
