@@ -120,12 +120,15 @@ class Puppet:
         noted: bool = False,
         flush: bool = True,
     ) -> int:
-        """Send bytes as they are, on a new stream or on `stream`; return the stream's id."""
+        """Send bytes as they are, on a new stream or on `stream`; return the stream's id.
+
+        On a stream that the other end has stopped nothing more can be sent, and nothing is.
+        """
         if not noted:
             self._dialogue.note(self.name, "->", {"bytes": len(data), "begin": data[:64].hex(), "fin": fin})
         if stream is None:
             stream = self.quic.get_next_available_stream_id()
-        if self.alive:
+        if self.alive and stream not in self.stopped:
             self.quic.send_stream_data(stream, data, end_stream=fin)
             if flush:
                 self.link.transmit()

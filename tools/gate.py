@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 1200.0
 """Seconds that one step may take."""
 THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
-PROOFS = ("scenarios", "suite", "independent", "pages")
+PROOFS = ("scenarios", "suite", "independent", "adapters", "pages")
 """Rooms with a step of their own, which `make test` leaves to the gate: scenes and runs of the suite."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""

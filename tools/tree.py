@@ -23,7 +23,7 @@ MADE = frozenset(
             ".pytest_cache",
             ".ruff_cache",
         ),
-        *("__pycache__", "build", "dist", "out", "site"),
+        *("__pycache__", "build", "dist", "out"),
     }
 )
 """Folders whose content is made, and not part of the project."""

@@ -1,4 +1,4 @@
-"""`python -m tools.site`: assembles the tree of pages in out/docs/ and builds the site from it into out/site/.
+"""`python -m tools.site`: assembles the tree of pages in out/docs/, and builds the site out/site/ from it.
 
 Any complaint of the assembly or of the builder ends it with exit status 1.
 """
@@ -45,7 +45,7 @@ def build(builder: Builder, out: Path) -> list[str]:
         return []
     command = [sys.executable, *COMMANDS[builder], str(out / "mkdocs.yml")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)  # noqa: S603 - our own
+    done = subprocess.run(command, cwd=ROOT, env=environment, timeout=LIMIT, check=False)
     if done.returncode:
         return [f"{builder} ended with status {done.returncode}"]
     return crawl.complaints(out / "site")

@@ -14,6 +14,8 @@ import griffe
 
 from tools.chapters import ROOT
 
+WIDEST_VALUE, WIDEST = 100, 90
+"""Characters from which on a value is left out, and up to which a signature is one line."""
 PUBLIC: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "The schemas": ("for everybody", ("schemas",)),
     "The machines": (
@@ -82,7 +84,8 @@ def index() -> str:
         "",
     ]
     for room, (purpose, names) in PUBLIC.items():
-        lines += [f"## {room}", "", f"{purpose[0].upper()}{purpose[1:]}.", "", "| module | what it is |", "|---|---|"]
+        lines += [f"## {room}", "", f"{purpose[0].upper()}{purpose[1:]}.", ""]
+        lines += ["| module | what it is |", "|---|---|"]
         lines += [f"| [`{name}`]({name}.md) | {_first(module(name))} |" for name in names]
         lines.append("")
     return "\n".join(lines)
@@ -113,7 +116,8 @@ def _class(one: griffe.Class) -> list[str]:
     bases = ", ".join(str(base) for base in one.bases)
     lines = [f"## {one.name}", "", *_code(f"class {one.name}" + (f"({bases})" if bases else ""))]
     lines += ["", *_said(one), ""]
-    fields = [member for member in public(one) if isinstance(member, griffe.Attribute) and not _property(member)]
+    attributes = [member for member in public(one) if isinstance(member, griffe.Attribute)]
+    fields = [member for member in attributes if not _property(member)]
     if fields:
         lines += [*_code("\n".join(_attribute(member) for member in fields)), ""]
         lines += [line for member in fields if member.docstring for line in _meant(member)]
@@ -137,7 +141,7 @@ def _attribute(member: griffe.Attribute) -> str:
     annotation = f": {member.annotation}" if member.annotation else ""
     value = f" = {member.value}" if member.value is not None and not _property(member) else ""
     shown = f"{member.name}{annotation}{value}"
-    return shown if len(shown) < 100 else f"{member.name}{annotation}{' = …' if value else ''}"
+    return shown if len(shown) < WIDEST_VALUE else f"{member.name}{annotation}{' = …' if value else ''}"
 
 
 def _function(one: griffe.Function, level: str) -> list[str]:
@@ -162,7 +166,7 @@ def _signature(one: griffe.Function) -> str:
         words.append(word)
     result = f" -> {one.returns}" if one.returns else ""
     short = f"def {one.name}({', '.join(words)}){result}"
-    if len(short) <= 90:
+    if len(short) <= WIDEST:
         return short
     inner = "".join(f"    {word},\n" for word in words)
     return f"def {one.name}(\n{inner}){result}"

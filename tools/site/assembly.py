@@ -1,7 +1,7 @@
 """Assembly: every file of the site's tree, gathered from where it stands, with its text completed.
 
     docs/        as it is, but for examples (programs stand beside the pages that show them)
-    spec/        the chapters, each requirement with its anchor, the states drawn from their tables
+    spec/        the chapters, each requirement with its anchor and what holds it, the states drawn
     schemas/     the files themselves
     ROOMS        pages that are generated, each room a module of this package
 
@@ -14,17 +14,25 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tools import chapters, diagram, schema_pages
-from tools.site import api, home
+from tools.site import api, changes, code, holding, home, requirements
 from tools.site.linking import Linking
 
 Pages = dict[str, str | bytes]
 """Files of the site's tree by their path in it: text of a page, or the bytes of another file."""
 DOCS = chapters.ROOT / "docs"
 EXAMPLES = DOCS / "how-to" / "examples"
-ROOMS: tuple[Callable[[], Pages], ...] = (schema_pages.pages, api.pages, home.pages)
+ROOMS: tuple[Callable[[], Pages], ...] = (
+    schema_pages.pages,
+    requirements.pages,
+    changes.pages,
+    code.pages,
+    api.pages,
+    home.pages,
+)
 """What generates pages."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 TRANSITIONS = re.compile(r"^<!-- transitions -->$", re.MULTILINE)
@@ -43,6 +51,9 @@ def assemble() -> tuple[Pages, list[str]]:
     """Return the files of the site by path, and what is wrong with them, a sentence each."""
     complaints: list[str] = []
     pages = gathered()
+    for path in [f"spec/{stem}.md" for stem in chapters.chapters()]:
+        text = holding.styled(str(pages[path]))
+        pages[path] = outside_fences(text, partial(holding.beneath, pages=frozenset(pages)))
     linking = Linking(frozenset(pages), complaints)
     for path, content in pages.items():
         if isinstance(content, str) and path.endswith(".md"):

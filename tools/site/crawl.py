@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-ROOT = "https://site.invalid/"
+ROOT = "https://directcall.invalid/"
 """An address for the site's root that no page can mean by chance (RFC 2606, section 2)."""
 ADDRESSES = {"href", "src"}
 NAMES = {"id", "name"}
@@ -55,7 +55,7 @@ def complaints(site: Path) -> list[str]:
 def _fault(site: Path, pages: dict[str, Built], name: str, address: str) -> Iterator[str]:
     """Yield what is wrong with an address of a page, if anything is."""
     target = urlsplit(urljoin(ROOT + name, address))
-    if urlsplit(address).scheme in ELSEWHERE or name == "404.html" and address.startswith("/"):
+    if urlsplit(address).scheme in ELSEWHERE or (name == "404.html" and address.startswith("/")):
         return
     path = unquote(target.path).removeprefix("/")
     if (site / path).is_dir():

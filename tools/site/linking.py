@@ -1,4 +1,4 @@
-"""Linking: leads every link of a page to the page that stands for its target, and every requirement's id home.
+"""Linking: leads every link of a page to the page that stands for its target, and every id home.
 
 The repository's files link each other where they stand; the site has them elsewhere. A target that has no
 page is named instead of linked. An id of a requirement that no chapter has is a complaint.

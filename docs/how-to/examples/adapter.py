@@ -55,9 +55,8 @@ def say(value):
 
 
 async def main():
-    lines, do, loop = asyncio.StreamReader(), None, asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    while do != "bye" and (line := await lines.readline()):
+    do = None
+    while do != "bye" and (line := await asyncio.to_thread(sys.stdin.buffer.readline)):
         try:
             asked = json.loads(line)
             number, do = asked["id"], asked["do"]
