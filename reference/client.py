@@ -7,8 +7,8 @@ program has taken this identity over · 7 audio: a file or a device.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +25,10 @@ from reference.commandline import (
     command,
     complaints,
     fingerprint_of_relay,
+    finish,
     phase_of,
     relay_of,
 )
-from reference.core.errors import DirectCallError
 from reference.core.line import Account, Answer, Way
 from reference.core.phases import NEWEST, Phase
 from reference.core.registration import Identity
@@ -37,6 +37,7 @@ from reference.nat import NatOptions, nat
 from reference.opus import AudioError
 from reference.probe import round_trips
 from reference.program import AUDIO, Program
+from reference.quic.traces import traces
 from reference.talk import AudioPlan
 from reference.tokens import token_of
 
@@ -76,6 +77,7 @@ class Options:
     phase: Annotated[str, typer.Option(help="be a client of this phase")] = NEWEST.value
     idle_timeout: Annotated[float, typer.Option(min=1, help="silence until a connection is lost")] = 30.0
     as_json: Annotated[bool, typer.Option("--json", help="print events as JSON lines")] = False
+    qlog: Annotated[Path | None, typer.Option(help="qlog file of its connections, written at the end")] = None
 
     def program(self, answer: Answer) -> Program:
         """Return the program of these options, with files read and devices tried."""
@@ -91,11 +93,17 @@ class Options:
             raise CommandError(str(error), AUDIO) from error
         return Program(account, plan, as_json=self.as_json, use=use, avoid=avoid)
 
-    def limits(self) -> EndpointLimits:
-        """Return the limits of the endpoint; a short patience asks for more signs of life."""
-        return EndpointLimits(
-            idle_timeout=self.idle_timeout, keep_alive=min(KEEP_ALIVE, self.idle_timeout / 3)
-        )
+    @contextmanager
+    def limits(self) -> Iterator[EndpointLimits]:
+        """Give the limits of the endpoint; a short patience asks for more signs of life."""
+        keep_alive = min(KEEP_ALIVE, self.idle_timeout / 3)
+        try:
+            with traces(self.qlog) as log:
+                yield EndpointLimits(idle_timeout=self.idle_timeout, keep_alive=keep_alive, log=log)
+        except OSError as error:
+            raise CommandError(
+                f"--qlog {self.qlog}: cannot be written: {(error.strerror or 'no reason').lower()}"
+            ) from error
 
     def _account(self, answer: Answer) -> Account:
         reachable = relay_of(self.relay)
@@ -142,7 +150,8 @@ def ping(options: PingOptions) -> None:
 
 def listen(options: ListenOptions) -> None:
     """Stay registered and take calls until told to stop."""
-    finish(options.program(options.answer).listen(options.calls, options.limits()))
+    with options.limits() as limits:
+        finish(options.program(options.answer).listen(options.calls, limits))
 
 
 def call(options: CallOptions) -> None:
@@ -151,19 +160,8 @@ def call(options: CallOptions) -> None:
     if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
         why = "it has eight groups of four lowercase hex digits, joined by ':'"
         raise CommandError(f"{target!r} is no fingerprint: {why}")
-    finish(options.program(Answer.REJECT).call(target, options.duration, options.limits(), stay=options.stay))
-
-
-def finish(run: Coroutine[None, None, int]) -> None:
-    """Run a program to its end and exit with its status."""
-    try:
-        status = asyncio.run(run)
-    except DirectCallError as error:
-        raise CommandError(str(error), 1) from error
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise CommandError(f"cannot open a socket: {why}", 1) from error
-    raise typer.Exit(status)
+    with options.limits() as limits:
+        finish(options.program(Answer.REJECT).call(target, options.duration, limits, stay=options.stay))
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall client.")

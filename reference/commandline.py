@@ -9,9 +9,10 @@ The rules of this file:
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,7 @@ from typing import Any, TypeVar, get_type_hints
 import typer
 
 from reference.core.addresses import format_address, parse_address, undialable
+from reference.core.errors import DirectCallError
 from reference.core.phases import IMPLEMENTED, Phase
 
 Options = TypeVar("Options")
@@ -144,6 +146,18 @@ def tls_fingerprint(text: str) -> str:
         why = "it has 32 pairs of hex digits; the relay prints it when it is ready"
         raise ValueError(f"fingerprint: {text!r} is no TLS fingerprint: {why}")
     return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
+def finish(run: Coroutine[None, None, int]) -> None:
+    """Run a program to its end and exit with its status."""
+    try:
+        status = asyncio.run(run)
+    except DirectCallError as error:
+        raise CommandError(str(error), 1) from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CommandError(f"cannot open a socket: {why}", 1) from error
+    raise typer.Exit(status)
 
 
 def build() -> str | None:

@@ -58,9 +58,9 @@ class Endpoint:
         self._half_open: dict[Session, None] = {}
         self._ended: dict[Session, None] = {}
         self._notices = Notices(self._loop)
-        self._server = (
-            None if credentials is None else configuration(limits.idle_timeout, credentials=credentials)
-        )
+        self._server = None
+        if credentials is not None:
+            self._server = configuration(limits.idle_timeout, credentials=credentials, log=limits.log)
 
     @classmethod
     async def open(
@@ -105,7 +105,8 @@ class Endpoint:
         except ValueError as error:
             raise Misuse(f"cannot dial {address} as {sni!r}: {error}") from error
         now = time.monotonic()
-        connection = Connection(configuration(self.limits.idle_timeout, name=name), self.limits.datagrams)
+        wanted = configuration(self.limits.idle_timeout, name=name, log=self.limits.log)
+        connection = Connection(wanted, self.limits.datagrams)
         deadline = now + self.limits.handshake_timeout
         session = Session(connection, self.limits, deadline, next(self._numbers), dialled=True, sni=name)
         self._sessions[session.number] = session

@@ -7,11 +7,12 @@ from enum import Enum
 from typing import Protocol
 
 from reference.core.errors import BadFrame
+from reference.quic.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointLimits:
-    """Bounds of an endpoint; times in seconds."""
+    """Bounds of an endpoint; times in seconds. What its connections do is told to `log`."""
 
     connections: int = 10_000
     half_open: int = 256
@@ -23,6 +24,7 @@ class EndpointLimits:
     datagrams: int = 16
     said: int = 1_310_720
     said_per_second: float = 262_144.0
+    log: Traces | None = None
 
 
 class DatagramFate(Enum):

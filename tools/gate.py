@@ -88,6 +88,7 @@ STEPS = (
     Step("schemas", ("-m", "schemas.build", "--check")),
     Step("pins", ("-m", "tools.pins", "--check")),
     Step("docs", ("-m", "tools.site"), talks=True),
+    Step("commands", ("-m", "tools.documented"), talks=True),
     Step(
         "suite",
         ("-m", "conformance", "run", "--role", "relay", "--target", "ref:", "--out", "out/conformance"),

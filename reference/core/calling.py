@@ -72,6 +72,13 @@ def race(
     return Race(call.call_id, what, found if what is Role.DIALER else (), new_leg)
 
 
+def setting(setup: CallSetup, race: Race) -> dict[str, object]:
+    """Return what the user is told of a setup: what its relay told of the other end, and what is dialled."""
+    told = [*filter(None, [setup.peer_direct_addr]), *setup.peer_local_addrs]
+    there = {"told": told, "candidates": list(race.candidates)}
+    return {"relay_addr": setup.relay_addr, "role": race.role, **there}
+
+
 def wrong(account: Account, setup: CallSetup) -> str:
     """Return why a CallSetup cannot be followed, or ""."""
     if setup.room != room_name(setup.call_id):

@@ -139,7 +139,7 @@ class Telephone:
         race = calling.race(self.account, self.call, message, self.families, self.new_leg)
         seat = Seat(message.call_id, message.relay_addr, self.account, self._timers, self._entropy)
         paths = self.call.paths = Paths(race, seat, self.account, self._timers)
-        members = {"relay_addr": message.relay_addr, "role": race.role, "candidates": list(race.candidates)}
+        members = calling.setting(message, race)
         begun = [Tell("setup", members), *paths.start(now, early=self.call.early)]
         return self.follow([*begun, *paths.let_in(self.call.door, now)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.logger import QuicLogger
 from aioquic.quic.packet import QuicProtocolVersion
 
 from reference.quic.credentials import Credentials
@@ -23,9 +24,16 @@ _LARGEST_DATAGRAM_FRAME = 65_535  # TRANS-2
 
 
 def configuration(
-    idle_timeout: float, *, credentials: Credentials | None = None, name: str | None = None
+    idle_timeout: float,
+    *,
+    credentials: Credentials | None = None,
+    name: str | None = None,
+    log: QuicLogger | None = None,
 ) -> QuicConfiguration:
-    """Return the parameters of a server with `credentials`, or of a client that dials `name`."""
+    """Return the parameters of a server with `credentials`, or of a client that dials `name`.
+
+    What the connection does is told to `log`.
+    """
     return QuicConfiguration(
         alpn_protocols=[ALPN],
         certificate=None if credentials is None else credentials.certificate,
@@ -36,6 +44,7 @@ def configuration(
         max_datagram_frame_size=_LARGEST_DATAGRAM_FRAME,
         max_stream_data=STREAM_WINDOW,
         private_key=None if credentials is None else credentials.private_key,
+        quic_logger=log,
         server_name=name,
         supported_versions=VERSIONS,
         verify_mode=ssl.CERT_NONE,  # the caller knows the peer by its fingerprint

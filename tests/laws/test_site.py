@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
+from pathlib import Path
+
 import pytest
 import yaml
 from griffe import Class, Function
 
-from tools.site import api, assembly, configuration
+from tools.chapters import ROOT, every_requirement
+from tools.site import api, assembly, configuration, home
 from tools.site.linking import Linking
 
 UNKNOWN = f"CALL-{999}"
@@ -104,3 +109,52 @@ def test_a_signature_is_as_in_the_source() -> None:
     assert "def role(own: str | None, peer: str | None) -> Role" in page
     assert "Race ([spec/race.md](../spec/race.md)): who dials" in page
     assert "from __future__" not in page
+
+
+def test_the_numbers_of_the_first_page_are_those_of_their_sources() -> None:
+    """The page has the number of requirements and those of the kill table, and no mark is left in it."""
+    kills = json.loads((ROOT / "docs" / "results" / "kills.json").read_text(encoding="utf-8"))["numbers"]
+    page = str(home.pages()["index.md"])
+    assert f"**{len(every_requirement())}** [numbered requirements](spec/README.md)" in page
+    assert f"**{kills['killed alone']} of {kills['observable']}** [checks proved able to fail" in page
+    assert home.MARK not in page
+
+
+def test_the_verdict_of_the_first_page_is_that_of_the_newest_phase() -> None:
+    """Of the recorded runs the newest phase of each role counts, the relay first."""
+    runs = [
+        {"role": role, "phase": phase, "verdicts": {"pass": passed, "fail": 1}}
+        for role, phase, passed in (("client", "7", 90), ("relay", "7", 140), ("relay", "3.5", 120))
+    ]
+    expected = [
+        ("140 of 141", "pass: the reference as a relay of phase 7", "results/verdicts.md"),
+        ("90 of 91", "pass: the reference as a client of phase 7", "results/verdicts.md"),
+    ]
+    assert expected == list(home.verdicts(runs))
+
+
+def test_a_first_page_without_a_place_for_numbers_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers are not left out in silence."""
+    (tmp_path / "index.md").write_text("# Home\n", encoding="utf-8")
+    monkeypatch.setattr(home, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"docs/index\.md has 0 places"):
+        home.pages()
+
+
+def test_what_a_block_says_of_its_run_is_not_for_readers() -> None:
+    """The words behind a language are gone from the page, and a program stands where it is named."""
+    complaints: list[str] = []
+    text = "```console terminal=relay stays\n$ true\n```\n\n```python from=examples/adapter.py\n```\n"
+    page = assembly.completed("how-to/adapter.md", text, complaints)
+    program = (assembly.EXAMPLES / "adapter.py").read_text(encoding="utf-8").rstrip()
+    assert ([], f"```console\n$ true\n```\n\n```python\n{program}\n```\n") == (complaints, page)
+
+
+def test_the_citation_is_that_of_the_package() -> None:
+    """CITATION.cff and README name the version and the licence of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (project["version"], project["license"]) == (citation["version"], citation["license"])
+    assert f"version {project['version']}." in (ROOT / "README.md").read_text(encoding="utf-8")

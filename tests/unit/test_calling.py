@@ -126,3 +126,13 @@ def test_loopback_is_for_a_relay_on_loopback() -> None:
 def test_a_setup_leads_to_its_own_room_at_a_real_place(changed: dict[str, str], why: str) -> None:
     """What cannot be followed is said in a sentence that names it."""
     assert why == calling.wrong(ACCOUNT, replace(SETUP, **changed))  # type: ignore[arg-type]
+
+
+def test_a_user_learns_what_the_relay_told_of_the_other_end() -> None:
+    """All that a setup tells is there, dialled or not, and nothing where it tells nothing."""
+    told: dict[str, Any] = {"peer_direct_addr": LARGE, "peer_local_addrs": [LAN]}
+    nothing: dict[str, Any] = {}
+    for members in (told, nothing):
+        made = raced(AcceptMode.ACCEPT_TRUSTED, **members)
+        expected = [LARGE, LAN] if members else []
+        assert expected == calling.setting(replace(SETUP, **members), made)["told"]

@@ -17,7 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools import chapters, diagram
-from tools.site import api, changes, code, dialogues, holding, messages, playground, requirements, results
+from tools.site import (
+    api,
+    changes,
+    code,
+    dialogues,
+    holding,
+    home,
+    messages,
+    playground,
+    requirements,
+    results,
+)
 from tools.site.linking import Linking
 
 Pages = dict[str, str | bytes]
@@ -33,8 +44,11 @@ ROOMS: tuple[Callable[[], Pages], ...] = (
     api.pages,
     dialogues.pages,
     results.pages,
+    home.pages,
 )
 """What generates pages."""
+WEIGHTS = {"spec/changes": 0.3, "spec/": 4, "schemas/": 3, "api/": 0.5, "results/": 0.2, "decisions/": 0.5}
+"""What a word counts for the search in the pages of a room; 1 where nothing is said."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 SHAPES = "conformance/{}.schema.json"
 """What the suite reads and writes, by the names of its files."""
@@ -76,7 +90,15 @@ def gathered() -> Pages:
         pages[SHAPES.format(shape)] = (chapters.ROOT / SHAPES.format(shape)).read_bytes()
     for room in ROOMS:
         pages |= room()
-    return pages
+    return {path: weighed(path, content) for path, content in pages.items()}
+
+
+def weighed(path: str, content: str | bytes) -> str | bytes:
+    """Return a page with its weight for the search, if its room has one."""
+    weight = next((weight for room, weight in WEIGHTS.items() if path.startswith(room)), None)
+    if weight is None or isinstance(content, bytes) or content.startswith("---"):
+        return content
+    return f"---\nsearch:\n  boost: {weight}\n---\n\n{content}"
 
 
 def completed(path: str, text: str, complaints: list[str]) -> str:
