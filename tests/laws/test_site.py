@@ -80,8 +80,8 @@ def test_programs_and_states_that_are_not_there_are_told() -> None:
 def test_a_requirement_gets_its_anchor() -> None:
     """A requirement can be linked by its id, and each of its notes is a line of its own."""
     text = "**CALL-3** (relay, since 0): A relay MUST.\n> Why: so.\n"
-    anchor = '<a id="CALL-3"></a>**[CALL-3](#CALL-3 "Permalink to CALL-3")** (relay, since 0): A relay MUST.'
-    assert f"{anchor}\n>\n> *Why:* so.\n" == assembly.anchored(text)
+    heading = '#### CALL-3 { #CALL-3 .rule }\n\n<span class="scope">relay, since 0</span> A relay MUST.'
+    assert f"{heading}\n>\n> *Why:* so.\n" == assembly.anchored(text)
 
 
 def test_a_star_of_the_navigation_is_the_rest_of_its_folder() -> None:

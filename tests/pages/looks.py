@@ -57,7 +57,7 @@ CUT_OFF = """() => {
 
 def paths(site: Path) -> list[str]:
     """Return the addresses of all pages of a built site, relative to it."""
-    found = [path.relative_to(site).as_posix().removesuffix("index.html") for path in site.rglob("*.html")]
+    found = [path.relative_to(site).as_posix() for path in site.rglob("*.html")]
     return sorted(found)
 
 
@@ -74,8 +74,8 @@ def faults(browser: Browser, base: str, pages: Iterable[str], judged: Iterable[s
     judged = set(judged)
     for path in pages:
         page.goto(base + path)
-        found += [f"{path or 'home'}: {fault}" for fault in _faults(page, judge=path in judged)]
-        found += [f"{path or 'home'} {fault}" for fault in heard]
+        found += [f"{path}: {fault}" for fault in _faults(page, judge=path in judged)]
+        found += [f"{path} {fault}" for fault in heard]
         heard.clear()
     context.close()
     return found

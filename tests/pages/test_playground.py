@@ -252,7 +252,7 @@ def test_what_is_typed_is_judged(shared: Page, site: Path) -> None:
         '/Hangup/call_id (line 3): the phase has no member "call_id"; not sent by phases 0 to 6 (WIRE-10)'
         == fault.inner_text()
     )
-    assert fault.locator("a").get_attribute("href").endswith("spec/wire/#WIRE-10")  # type: ignore[union-attr]
+    assert fault.locator("a").get_attribute("href").endswith("spec/wire.html#WIRE-10")  # type: ignore[union-attr]
     shared.click(".playground .place")
     chosen = "it => it.value.slice(it.selectionStart, it.selectionEnd)"
     assert '"c1"' == shared.locator(".playground textarea:focus").evaluate(chosen)

@@ -49,6 +49,7 @@ ROOMS: tuple[Callable[[], Pages], ...] = (
 """What generates pages."""
 WEIGHTS = {"spec/changes": 0.3, "spec/": 4, "schemas/": 3, "api/": 0.5, "results/": 0.2, "decisions/": 0.5}
 """What a word counts for the search in the pages of a room; 1 where nothing is said."""
+RULE = re.compile(r"^\*\*(?P<id>[A-Z]+-[1-9][0-9]*)\*\* \((?P<scope>[^)]*)\): ", re.MULTILINE)
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 SHAPES = "conformance/{}.schema.json"
 """What the suite reads and writes, by the names of its files."""
@@ -134,11 +135,11 @@ def completed(path: str, text: str, complaints: list[str]) -> str:
 
 
 def anchored(text: str) -> str:
-    """Give each requirement its anchor and permalink, and each of its notes a line of its own."""
-    anchor = r'<a id="\g<id>"></a>**[\g<id>](#\g<id> "Permalink to \g<id>")** '
+    """Make each requirement a heading, which links and the search find, and each of its notes a line."""
 
     def change(part: str) -> str:
-        part = re.sub(r"^\*\*(?P<id>[A-Z]+-[1-9][0-9]*)\*\* (?=\()", anchor, part, flags=re.MULTILINE)
+        heading = r"#### \g<id> { #\g<id> .rule }\n\n<span class=\"scope\">\g<scope></span> "
+        part = re.sub(RULE, heading, part)
         return re.sub(r"^> (?P<name>Why|Seen|Check): ", r">\n> *\g<name>:* ", part, flags=re.MULTILINE)
 
     return outside_fences(text, change)
