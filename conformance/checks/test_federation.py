@@ -713,7 +713,7 @@ async def test_a_call_does_not_outlive_its_link(stage: Border) -> None:
         await stage.expects(newer, "Hangup", call_id=call.call_id)
 
 
-@links("FED-35", *ACCEPTED, "CALL-24", "CALL-30", "CALL-34", "MEDIA-5", "MEDIA-7", "FED-13")
+@links("FED-35", *ACCEPTED, "CALL-24", "CALL-33", "AGREE-2", "MEDIA-5", "MEDIA-7", "FED-13")
 async def test_a_namesake_is_no_party(stage: Border) -> None:
     """The caller of a call from a link, and the callee of one over it, are registered at the relay as well.
 
