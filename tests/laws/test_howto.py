@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 
 import pytest
 
+import schemas
 from conformance import codec
 from tools import chapters
 
@@ -44,12 +44,7 @@ def in_force(text: str) -> dict[str, list[str]]:
 def since(role: str) -> dict[str, list[str]]:
     """Return the ids of a role's requirements by the phase since which they hold."""
     rules = [one for one in chapters.every_requirement().values() if role in one.role.split()]
-    return {phase: sorted(one.id for one in rules if one.since == phase) for phase in phases()}
-
-
-def phases() -> Sequence[str]:
-    """Return the phases of the specification that have a section of their own in the pages."""
-    return ("0", "1", "2", "3", "3.5", "4", "5", "5.5", "6", "7")
+    return {phase: sorted(one.id for one in rules if one.since == phase) for phase in schemas.PHASES}
 
 
 @pytest.mark.parametrize("role", ["client", "relay"])
