@@ -11,6 +11,7 @@ import yaml
 from griffe import Class, Function
 
 from tools.chapters import ROOT, every_requirement
+from tools.chapters import fences
 from tools.site import api, assembly, configuration, home
 from tools.site.linking import Linking
 
@@ -26,11 +27,17 @@ def linked(text: str, path: str = "how-to/lab.md") -> tuple[str, list[str]]:
 
 
 def test_the_site_of_this_tree_has_no_complaints() -> None:
-    """Every page of the tree is assembled, and each has a title of its own."""
+    """Every page is assembled, and builders read it: blocks name a language alone, settings stand first."""
     pages, complaints = assembly.assemble()
     assert [] == complaints
     assert {"index.md", "spec/call.md", "spec/README.md", "schemas/README.md"} <= set(pages)
-    assert "docs/hooks.py" not in pages
+    texts = {path: text for path, text in pages.items() if path.endswith(".md") and isinstance(text, str)}
+    assert {} == {
+        path: odd
+        for path, text in texts.items()
+        if (odd := [one.info for one in fences(text) if " " in one.info and not one.info.startswith("{")])
+    }
+    assert [] == [path for path, text in texts.items() if "\n---\n" in text and not text.startswith("---\n")]
 
 
 @pytest.mark.parametrize(

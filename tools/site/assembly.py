@@ -60,8 +60,8 @@ EXAMPLE = re.compile(
     re.MULTILINE,
 )
 """Where a program is shown: in a block, or as the whole of one, which a formatter of code leaves alone."""
-SAID = re.compile(r"^(?P<fence>```(?:console|sh|python|json|toml))[^\S\n][^\n]*$", re.MULTILINE)
-"""What a block says of how it is run (tools.documented), which is not for a builder."""
+SAID = re.compile(r"^(?P<fence>```\w+)[^\S\n][^\n{]*$", re.MULTILINE)
+"""What a block says beside its language, of its phase or how it is run, which is not for a builder."""
 LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[\w./-]+) \}\}")
 
 
@@ -75,7 +75,7 @@ def assemble() -> tuple[Pages, list[str]]:
     linking = Linking(frozenset(pages), complaints)
     for path, content in pages.items():
         if isinstance(content, str) and path.endswith(".md"):
-            pages[path] = linking.linked(path, completed(path, content, complaints))
+            pages[path] = weighed(path, linking.linked(path, completed(path, content, complaints)))
     return pages, complaints
 
 
@@ -91,13 +91,13 @@ def gathered() -> Pages:
         pages[SHAPES.format(shape)] = (chapters.ROOT / SHAPES.format(shape)).read_bytes()
     for room in ROOMS:
         pages |= room()
-    return {path: weighed(path, content) for path, content in pages.items()}
+    return pages
 
 
-def weighed(path: str, content: str | bytes) -> str | bytes:
+def weighed(path: str, content: str) -> str:
     """Return a page with its weight for the search, if its room has one."""
     weight = next((weight for room, weight in WEIGHTS.items() if path.startswith(room)), None)
-    if weight is None or isinstance(content, bytes) or content.startswith("---"):
+    if weight is None or content.startswith("---"):
         return content
     return f"---\nsearch:\n  boost: {weight}\n---\n\n{content}"
 
@@ -127,8 +127,9 @@ def completed(path: str, text: str, complaints: list[str]) -> str:
             complaints.append(f"{path}: no states to draw from {chapter!r}: {error}")
             return otherwise
 
-    text = SAID.sub(r"\g<fence>", LENGTH.sub(length, EXAMPLE.sub(shown, text)))
+    text = LENGTH.sub(length, EXAMPLE.sub(shown, text))
     text = STATES.sub(lambda fence: drawn(fence["chapter"], fence[0]), text)
+    text = SAID.sub(r"\g<fence>", text)
     stem = Path(path).stem
     text = TRANSITIONS.sub(lambda mark: drawn(stem, mark[0]), text)
     return anchored(text) if path.startswith("spec/") else text
@@ -138,7 +139,7 @@ def anchored(text: str) -> str:
     """Make each requirement a heading, which links and the search find, and each of its notes a line."""
 
     def change(part: str) -> str:
-        heading = r"#### \g<id> { #\g<id> .rule }\n\n<span class=\"scope\">\g<scope></span> "
+        heading = r'#### \g<id> { #\g<id> .rule }\n\n<span class="scope">\g<scope></span> '
         part = re.sub(RULE, heading, part)
         return re.sub(r"^> (?P<name>Why|Seen|Check): ", r">\n> *\g<name>:* ", part, flags=re.MULTILINE)
 
