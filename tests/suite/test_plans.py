@@ -122,7 +122,7 @@ def test_a_file_that_is_not_json_is_refused(text: str, tmp_path: Path) -> None:
         plan.load(tmp_path / "other.json")
 
 
-@pytest.mark.parametrize("phase", ["0", "3", spec.NEWEST])
+@pytest.mark.parametrize("phase", ["0", "3", "4", spec.NEWEST])
 def test_a_plan_that_is_drawn_can_be_read(phase: str, tmp_path: Path) -> None:
     """What is written into a file is the same plan when it is read again."""
     path = tmp_path / "plan.json"
