@@ -60,7 +60,7 @@ async def puts_lines_together(stage: ClientStage) -> None:
 
 
 async def refuses_nonsense(stage: ClientStage) -> None:
-    """Answer `error` to what cannot be done now, or at all: an address or a seed that is none, no call to answer."""
+    """Answer `error` to what cannot be done now, or at all: a bad address or seed, no call to answer."""
     await _refused(stage, "configure", relay="nowhere", seed="00" * 32)
     await _refused(stage, "configure", relay="127.0.0.1:4433", seed="00")
     await stage.configure()

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -81,13 +82,14 @@ func first(stream *quic.Stream, deadline time.Time, frame chan<- []byte) {
 // A pair of surrogates, a lone one, and any other escape.
 var escape = regexp.MustCompile(`\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]|\\.`)
 
-// parse returns a message that is well-formed (WIRE-4) and has its shape (WIRE-5), or no body.
+// parse returns a message that is well-formed (WIRE-4), not too full (WIRE-16) and of its shape (WIRE-5), or no
+// body.
 func parse(payload []byte) (string, members) {
 	lone := func(found []byte) bool { return len(found) == len(`\ud8`) }
 	var parsed members
-	levels, colons := scan(payload)
+	levels, parts, colons := scan(payload)
 	if !utf8.Valid(payload) || slices.ContainsFunc(escape.FindAll(payload, -1), lone) || levels > 64 ||
-		json.Unmarshal(payload, &parsed) != nil || colons != count(parsed) || len(parsed) != 1 {
+		parts > 16384 || json.Unmarshal(payload, &parsed) != nil || colons != count(parsed) || len(parsed) != 1 {
 		return "", nil
 	}
 	for name, body := range parsed {
@@ -98,11 +100,19 @@ func parse(payload []byte) (string, members) {
 	return "", nil
 }
 
-// scan returns how many levels are open at once, and how many colons stand outside of strings.
-func scan(payload []byte) (most, colons int) {
-	levels, text := 0, false
+// scan returns how many levels are open at once, how many members and entries there are, and how many colons
+// stand outside of strings.
+func scan(payload []byte) (most, parts, colons int) {
+	levels, text, opened := 0, false, false
 	for place := 0; place < len(payload); place++ {
-		switch octet := payload[place]; {
+		octet := payload[place]
+		if opened && bytes.IndexByte([]byte(" \t\r\n"), octet) < 0 {
+			opened = false
+			if octet != '}' && octet != ']' {
+				parts++
+			}
+		}
+		switch {
 		case octet == '"':
 			text = !text
 		case text && octet == '\\':
@@ -110,14 +120,17 @@ func scan(payload []byte) (most, colons int) {
 		case text:
 		case octet == ':':
 			colons++
+		case octet == ',':
+			parts++
 		case octet == '{' || octet == '[':
+			opened = true
 			levels++
 			most = max(most, levels)
 		case octet == '}' || octet == ']':
 			levels--
 		}
 	}
-	return most, colons
+	return most, parts, colons
 }
 
 // count returns the members of a value at every depth: fewer than colons, if one came twice.

@@ -69,32 +69,40 @@ async fn discard(mut stream: RecvStream) {
     while let Ok(Some(_)) = stream.read_chunk(LONGEST, false).await {}
 }
 
-/// Return a message that is well-formed (WIRE-4) and has its shape (WIRE-5).
+/// Return a message that is well-formed (WIRE-4), not too full (WIRE-16) and of its shape (WIRE-5).
 fn parse(payload: &[u8]) -> Option<(String, Value)> {
+    let (levels, parts, colons) = scan(payload);
+    let payload = (parts <= 16_384).then_some(payload)?;
     let parsed: Map<String, Value> = serde_json::from_slice(payload).ok()?;
-    let (levels, colons) = scan(payload);
     let (name, body) = parsed.iter().next()?;
     let sound = parsed.len() == 1 && levels <= 64 && colons == 1 + count(body) && fits(name, body);
     sound.then(|| (name.clone(), body.clone()))
 }
 
-/// Return how many levels are open at once, and how many colons stand outside of strings.
-fn scan(payload: &[u8]) -> (usize, usize) {
-    let (mut levels, mut most, mut colons, mut text) = (0, 0, 0, false);
+/// Return how many levels are open at once, how many members and entries there are, and how many colons
+/// stand outside of strings.
+fn scan(payload: &[u8]) -> (usize, usize, usize) {
+    let (mut levels, mut most, mut parts, mut colons) = (0, 0, 0, 0);
+    let (mut text, mut opened) = (false, false);
     let mut octets = payload.iter();
     while let Some(octet) = octets.next() {
+        if opened && !b" \t\r\n".contains(octet) {
+            opened = false;
+            parts += usize::from(!b"}]".contains(octet));
+        }
         match octet {
             b'"' => text = !text,
             b'\\' if text => drop(octets.next()),
             _ if text => {}
             b':' => colons += 1,
-            b'{' | b'[' => levels += 1,
+            b',' => parts += 1,
+            b'{' | b'[' => (levels, opened) = (levels + 1, true),
             b'}' | b']' => levels -= 1,
             _ => {}
         }
         most = most.max(levels);
     }
-    (most, colons)
+    (most, parts, colons)
 }
 
 /// Return the members of a value at every depth: fewer than colons, if one came twice.
