@@ -64,8 +64,8 @@ EXAMPLE = re.compile(
     re.MULTILINE,
 )
 """Where a program is shown: in a block, or as the whole of one, which a formatter of code leaves alone."""
-SAID = re.compile(r"^(?P<fence>```(?:console|sh|python|json|toml))[^\S\n][^\n]*$", re.MULTILINE)
-"""What a block says of how it is run (tools.documented), which is not for a builder."""
+SAID = re.compile(r"^(?P<fence>```\w+)[^\S\n][^\n{]*$", re.MULTILINE)
+"""What a block says beside its language, of its phase or how it is run, which is not for a builder."""
 LENGTH = re.compile(r"\{\{ lines of (?P<name>examples/[\w./-]+) \}\}")
 
 
@@ -136,8 +136,9 @@ def completed(path: str, text: str, complaints: list[str]) -> str:
             complaints.append(f"{path}: no states to draw from {chapter!r}: {error}")
             return otherwise
 
-    text = SAID.sub(r"\g<fence>", LENGTH.sub(length, EXAMPLE.sub(shown, text)))
+    text = LENGTH.sub(length, EXAMPLE.sub(shown, text))
     text = STATES.sub(lambda fence: drawn(fence["chapter"], fence[0]), text)
+    text = SAID.sub(r"\g<fence>", text)
     stem = Path(path).stem
     text = TRANSITIONS.sub(lambda mark: drawn(stem, mark[0]), text)
     return anchored(text) if path.startswith("spec/") else text
