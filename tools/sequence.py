@@ -88,6 +88,7 @@ class Drawing:
             f'min-width:{self.width}px;max-width:{self.width * 1.4:.0f}px" font-family="inherit" '
             'font-size="11.5" fill="currentColor" stroke="none">'
             f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-words">{escape(words)}</desc>'
+            f'<text x="{FIRST - 48}" y="21" text-anchor="end" font-size="10.5">ms</text>'
             f"{lines}{''.join(self._parts)}</svg>"
         )
 

@@ -10,9 +10,8 @@ import pytest
 import yaml
 from griffe import Class, Function
 
-from tools.chapters import ROOT, every_requirement
-from tools.chapters import fences
-from tools.site import api, assembly, configuration, home
+from tools.chapters import ROOT, every_requirement, fences
+from tools.site import api, assembly, configuration, decisions, home
 from tools.site.linking import Linking
 
 UNKNOWN = f"CALL-{999}"
@@ -43,14 +42,14 @@ def test_the_site_of_this_tree_has_no_complaints() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("as CALL-3 says", "as [CALL-3](../spec/call.md#CALL-3) says"),
-        ("| CALL-3 |", "| [CALL-3](../spec/call.md#CALL-3) |"),
+        ("as CALL-3 says", "as [CALL-3](../spec/call.md#CALL-3){ .whole } says"),
+        ("| CALL-3 |", "| [CALL-3](../spec/call.md#CALL-3){ .whole } |"),
         ("`CALL-3`", "`CALL-3`"),
         ("## CALL-3", "## CALL-3"),
         ("```\nCALL-3\n```", "```\nCALL-3\n```"),
         ('<a href="x">CALL-3</a>', '<a href="x">CALL-3</a>'),
         ("RFC-8445 and UTF-8", "RFC-8445 and UTF-8"),
-        ("[CALL-3](../../spec/call.md)", "[CALL-3](../spec/call.md#CALL-3)"),
+        ("[CALL-3](../../spec/call.md)", "[CALL-3](../spec/call.md#CALL-3){ .whole }"),
         ("[spec](../../spec/README.md#areas)", "[spec](../spec/README.md#areas)"),
         ("[the folder](../../spec/)", "[the folder](../spec/README.md)"),
         ("[home](../index.md)", "[home](../index.md)"),
@@ -79,7 +78,8 @@ def test_programs_and_states_that_are_not_there_are_told() -> None:
     """A page that shows a program or draws states which do not exist is complained about."""
     complaints: list[str] = []
     text = "{{ examples/none.py }}\n\n```states from=nothing\n```"
-    assert text == assembly.completed("how-to/lab.md", text, complaints)
+    shown = text.replace(" from=nothing", "")
+    assert shown == assembly.completed("how-to/lab.md", text, complaints)
     assert ["how-to/lab.md shows examples/none.py, which is not there"] == complaints[:1]
     assert complaints[1].startswith("how-to/lab.md: no states to draw from 'nothing'")
 
@@ -96,6 +96,40 @@ def test_a_star_of_the_navigation_is_the_rest_of_its_folder() -> None:
     written = yaml.safe_load(configuration.written(["decisions/index.md", "decisions/0001.md", "index.md"]))
     decisions = next(entry["Decisions"] for entry in written["nav"] if "Decisions" in entry)
     assert ["decisions/index.md", "decisions/0001.md"] == decisions
+
+
+def test_a_star_behind_a_word_is_what_begins_so() -> None:
+    """An entry `folder/word*` becomes the pages of the folder that begin with the word, and no others."""
+    written = yaml.safe_load(
+        configuration.written(["api/conformance.stage.md", "api/reference.core.call.md"])
+    )
+    rooms = next(entry["API"] for entry in written["nav"] if "API" in entry)
+    assert {"The suite": ["api/conformance.stage.md"]} == rooms[-1]
+    assert {"The machines": ["api/reference.core.call.md"]} in rooms
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "expected"),
+    [
+        ("spec/call.md", "# Call\n", "---\nsearch:\n  boost: 4\n---\n\n# Call\n"),
+        ("spec/x.md", "---\ntitle: X\n---\n\n# X\n", "---\ntitle: X\nsearch:\n  boost: 4\n---\n\n# X\n"),
+        ("code/call.md", "# Call\n", "# Call\n"),
+        ("api/x.md", "---\nsearch:\n  exclude: true\n---\n", "---\nsearch:\n  exclude: true\n---\n"),
+    ],
+)
+def test_a_weight_stands_with_what_a_page_says_of_itself(path: str, text: str, expected: str) -> None:
+    """The weight of a room is entered at the beginning of each page that says nothing of the search."""
+    assert expected == assembly.weighed(path, text)
+
+
+def test_the_index_of_the_decisions_leads_to_each() -> None:
+    """Every decision is listed by its number and title, and a title without its number is refused."""
+    page = str(decisions.pages()["decisions/index.md"])
+    for place in decisions.FOLDER.glob("0*.md"):
+        assert f"[{place.name[:4]}: " in page
+        assert f"]({place.name})" in page
+    with pytest.raises(ValueError, match=r"docs/decisions/index\.md begins with '# Decisions'"):
+        decisions.title("index.md")
 
 
 def test_every_public_module_has_its_page() -> None:

@@ -11,7 +11,7 @@ import pytest
 import schemas
 from conformance import trace
 from tools import chapters, tree
-from tools.site import assembly, changes, holding, pieces, requirements
+from tools.site import assembly, changes, holding, linking, pieces, requirements
 
 FOLDED = re.compile(r'\n<details class="held"[^>]*>\n(?P<said>.*?)\n</details>\n', re.DOTALL)
 LINK = re.compile(r"\]\(\.\./(?P<page>code/\w+\.md)#(?P<anchor>[\w.-]+)\)")
@@ -71,7 +71,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def beneath(pages: dict[str, str], name: str) -> str:
     """Return what stands folded beneath a requirement, before the next one."""
     text = pages[f"spec/{chapters.every_requirement()[name].chapter}.md"]
-    after = text.partition(f'<a id="{name}"></a>')[2].partition('\n<a id="')[0]
+    after = text.partition(f"\n#### {name} {{")[2].partition("\n#### ")[0]
     return "".join(match["said"] for match in FOLDED.finditer(after))
 
 
@@ -128,7 +128,7 @@ def test_the_index_has_every_requirement_as_its_chapter_says(pages: dict[str, st
     assert requirements.COLUMNS == table.header
     assert len(EVERY) == len(table.rows)
     for one, row in zip(EVERY, table.rows, strict=True):
-        identity = f"[{one.id}]({one.chapter}.md#{one.id})"
+        identity = f"[{one.id}]({one.chapter}.md#{one.id}){linking.WHOLE}"
         chapter = f"[{one.chapter}]({one.chapter}.md)"
         assert (identity, one.role, one.since, *one.keywords, chapter) == (row[0], *row[2:6])
         reason = one.notes.get("Check", "").removeprefix("none; ").removesuffix(".")

@@ -21,6 +21,7 @@ from tools.site import (
     api,
     changes,
     code,
+    decisions,
     dialogues,
     holding,
     home,
@@ -44,12 +45,15 @@ ROOMS: tuple[Callable[[], Pages], ...] = (
     api.pages,
     dialogues.pages,
     results.pages,
+    decisions.pages,
     home.pages,
 )
 """What generates pages."""
 WEIGHTS = {"spec/changes": 0.3, "spec/": 4, "schemas/": 3, "api/": 0.5, "results/": 0.2, "decisions/": 0.5}
 """What a word counts for the search in the pages of a room; 1 where nothing is said."""
 RULE = re.compile(r"^\*\*(?P<id>[A-Z]+-[1-9][0-9]*)\*\* \((?P<scope>[^)]*)\): ", re.MULTILINE)
+HEAD = re.compile(r"---\n(?P<said>.*?)^---$", re.MULTILINE | re.DOTALL)
+"""What a page says of itself to the builder."""
 STATES = re.compile(r"^```states from=(?P<chapter>[a-z]+)\n```$", re.MULTILINE)
 SHAPES = "conformance/{}.schema.json"
 """What the suite reads and writes, by the names of its files."""
@@ -94,12 +98,17 @@ def gathered() -> Pages:
     return pages
 
 
-def weighed(path: str, content: str) -> str:
-    """Return a page with its weight for the search, if its room has one."""
+def weighed(path: str, text: str) -> str:
+    """Return a page with its weight for the search, if its room has one and the page says nothing of it.
+
+    What a page says of itself stands at its very beginning, so this is the last that is done to a page.
+    """
     weight = next((weight for room, weight in WEIGHTS.items() if path.startswith(room)), None)
-    if weight is None or content.startswith("---"):
-        return content
-    return f"---\nsearch:\n  boost: {weight}\n---\n\n{content}"
+    head = HEAD.match(text)
+    said = head["said"] if head else ""
+    if weight is None or "search:" in said:
+        return text
+    return f"---\n{said}search:\n  boost: {weight}\n---\n\n{text[head.end() if head else 0 :].lstrip()}"
 
 
 def completed(path: str, text: str, complaints: list[str]) -> str:

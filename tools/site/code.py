@@ -16,6 +16,8 @@ from tools.site.pieces import MODULE, Piece
 
 HEAD = """---
 title: "Code of {chapter}"
+hide:
+  - navigation
 search:
   exclude: true
 ---
@@ -37,7 +39,7 @@ These pages show all three, chapter by chapter.
 The numbers say how many pieces of each there are.
 
 | chapter | requirements | checks | mutants | places in the code |
-|---|---|---|---|---|
+|---|--:|--:|--:|--:|
 """
 
 

@@ -1,6 +1,7 @@
 """Configuration of the builder: mkdocs.yml of the tree, with its folders and the whole navigation filled in.
 
-In the navigation of mkdocs.yml an entry `folder/*` stands for the pages of that folder that it does not name.
+In the navigation of mkdocs.yml an entry `folder/*` stands for the pages of that folder that it does not name,
+and `folder/word*` for those of them that begin so.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ def _filled(entry: Any, named: Collection[str], pages: Collection[str]) -> Any: 
         return entry
     filled: list[Any] = []
     for one in entry:
-        if isinstance(one, str) and one.endswith("/*"):
-            folder = posixpath.dirname(one)
+        if isinstance(one, str) and one.endswith("*"):
+            folder, start = posixpath.dirname(one), one.removesuffix("*")
             filled += sorted(
                 path
                 for path in pages
                 if path.endswith(".md") and posixpath.dirname(path) == folder and path not in named
+                if path.startswith(start)
             )
         else:
             filled.append(_filled(one, named, pages))

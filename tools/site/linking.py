@@ -23,6 +23,8 @@ PARTS = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 """What a text outside of fenced blocks is made of, as far as links are concerned."""
+WHOLE = "{ .whole }"
+"""What keeps an id on one line (docs/assets/site.css)."""
 
 
 class Linking:
@@ -56,7 +58,7 @@ class Linking:
                 self._complaints.append(f"{path} names {found['id']}, which is no requirement")
             return found[0]
         there = self._relative(path, f"spec/{requirement.chapter}.md")
-        return f"[{requirement.id}]({there}#{requirement.id})"
+        return f"[{requirement.id}]({there}#{requirement.id}){WHOLE}"
 
     def _mended(self, path: str, found: re.Match[str]) -> str:
         """Lead a link to the page that stands for its target; name a target that has no page."""
@@ -64,7 +66,8 @@ class Linking:
         target, _, fragment = found["target"].partition("#")
         if not target or "://" in target or target.startswith("mailto:"):
             return found[0]
-        if text[1:-1] in self._known:
+        rule = text[1:-1] in self._known
+        if rule:
             fragment = text[1:-1]
         place = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
         place = place.removeprefix("../")  # docs/ is the root of the site; one above it is that of the tree
@@ -72,7 +75,7 @@ class Linking:
         for candidate in (place, f"{place}/README.md", f"{place}/index.md"):
             if candidate in self._pages:
                 there = self._relative(path, candidate)
-                return f"{text}({there}{'#' + fragment if fragment else ''}{title})"
+                return f"{text}({there}{'#' + fragment if fragment else ''}{title}){WHOLE if rule else ''}"
         if (chapters.ROOT / place).exists():
             return f"{text[1:-1]} (`{place}` in the tree)"
         self._complaints.append(f"{path} links {found['target']}, which is not there")

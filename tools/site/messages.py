@@ -29,6 +29,8 @@ WORDS = {
     "FederatedSignalForward": "envelopes?",
 }
 """What requirements call a message that they do not call by its name."""
+WIDE = ("---", "hide:", "  - toc", "---", "")
+"""What leaves the room beside a page to its tables."""
 IN_FULL = 3
 """Valid examples whose text a page shows."""
 LINK = re.compile(r"\]\((?P<target>[^)#:\s]*)(?P<fragment>#[^)\s]*)?\)")
@@ -74,6 +76,7 @@ def said(node: Node) -> tuple[str, str]:
 def index() -> str:
     """Return the page that leads to the messages, the types, the files and the views."""
     lines = [
+        *WIDE,
         "# Schemas",
         "",
         "The schemas own the shape of every message; the chapters own what is done with it.",
@@ -134,6 +137,7 @@ def page(message: str) -> str:
     who, what = said(node)
     first = examples()[message][0]
     lines = [
+        *WIDE,
         *(f"# {message}", "", cell(what), ""),
         f"{who}, since phase {node['x-since']}.",
         f"Chapter [{stem}](../spec/{stem}.md); source [{stem}{SUFFIX}]({stem}{SUFFIX}).",

@@ -97,7 +97,7 @@ def page(room: str) -> str:
 
 def place(one: Example) -> str:
     """Return the sign of an example and its place, which leads here and which the script takes over."""
-    return f'{SIGNS[one.kind]} <a id="{one.anchor}" data-example></a>'
+    return f'{SIGNS[one.kind]}&nbsp;<a id="{one.anchor}" data-example></a>'
 
 
 def data() -> dict[str, Any]:
