@@ -145,7 +145,7 @@ class Call:
         return room_name(self.call_id)
 
     def side(self, of: str) -> By | None:
-        """Return which party the fingerprint `of` is at this relay, or None for a third party."""
+        """Return which party the fingerprint `of` is at this relay; who is away is nobody here (FED-35)."""
         if of == self.caller and self.away is not By.CALLER:
             return By.CALLER
         return By.CALLEE if of == self.callee and self.away is not By.CALLEE else None

@@ -229,6 +229,7 @@ class Links:
         self._rest.pop(peer, None)
         event = "link.up" if link.proven else "link.unproven"
         up = Log(event, {"peer": link.label, "fingerprint": peer.fingerprint, "dialled": link.dialled})
+        # Nothing is handed over to the newer link: its calls end when the older one is lost (FED-34).
         return [up] if older is None else [up, Close(older.session, CloseCode.REPLACED)]
 
     def _refused(self, session: int, reason: str) -> list[Effect]:

@@ -158,7 +158,7 @@ def shared(browser: Browser, site: Path) -> Iterator[Page]:
 
 def address(site: Path, place: str = "") -> str:
     """Return the address of the page, and of a place in it."""
-    return f"{(site / 'schemas' / 'playground' / 'index.html').as_uri()}{place}"
+    return f"{(site / 'schemas' / 'playground.html').as_uri()}{place}"
 
 
 def texts() -> list[str]:
@@ -322,6 +322,6 @@ def test_without_script_the_page_still_reads(browser: Browser, site: Path) -> No
     page.goto(address(site))
     assert not page.locator(".playground").is_visible()
     assert page.locator("noscript p").is_visible()
-    links = page.locator("article a[href^='../examples/Hangup/']")
+    links = page.locator("article a[href^='examples/Hangup/']")
     assert len(examples()["Hangup"]) == links.count()
     context.close()
