@@ -38,13 +38,14 @@ REFERENCE = re.compile(r'"#/\$defs/(\w+)"')
 def table(node: Node) -> list[str]:
     """Return the rows about the members of a message or a type, as the source says them."""
     required = frozenset(node.get("required", ()))
-    lines = ["| member | type | required | since | limits | meaning |", "|---|---|---|---|---|---|"]
+    lines = ['<div class="members" markdown>', ""]  # its last column is the widest, on a telephone too
+    lines += ["| member | type | required | since | limits | meaning |", "|---|---|---|---|---|---|"]
     for name, member in node["properties"].items():
         words = " ".join(str(member["description"]).split()).replace("|", r"\|")
         needed = "yes" if name in required else "no"
         row = (code(name), kind(member), needed, member["x-since"], limits(member) or "–", words)
         lines.append(f"| {' | '.join(row)} |")
-    return lines
+    return [*lines, "", "</div>"]
 
 
 def kind(node: Node) -> str:
