@@ -28,6 +28,8 @@ LIMIT = 1200.0
 THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
 PROOFS = ("scenarios", "suite", "independent", "adapters", "pages")
 """Rooms with a step of their own, which `make test` leaves to the gate: scenes and runs of the suite."""
+ALONE = ("adapters",)
+"""Rooms that leave nothing of the machine to others: compilers take every processor there is."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"
@@ -103,7 +105,10 @@ STEPS = (
     ),
     Step("trace", ("-m", "conformance", "trace")),
     Step("kills", ("-m", "tools.kill_table", "--check")),
-    *(Step(f"of {room}", ("-m", "pytest", f"tests/{room}"), talks=True) for room in PROOFS),
+    *(
+        Step(f"of {room}", ("-m", "pytest", f"tests/{room}"), talks=True, alone=room in ALONE)
+        for room in PROOFS
+    ),
     Step("wheel", ("-m", "tools.wheel")),
     Step(
         "mutants",
