@@ -4,7 +4,7 @@ A command that offers this is run once as `COMMAND --serve`; its standard input 
 it is told what to start (see there). Where the system cannot do that, `warm` is not offered.
 
 Rules of this file: a started process is waited for by its descriptor, which no other process can take
-over; how it ended only the server knows; no answer of the server is awaited for ever.
+over; how it ended only the server knows, and it is asked once; no answer of the server is awaited for ever.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import select
 import signal
 import socket
 import subprocess
+import threading
+import weakref
 from typing import IO, Any
 
 from conformance.process import Child, cold, piped
@@ -31,13 +33,14 @@ def offered() -> bool:
 
 
 class Server:
-    """One server, for one thread of the suite; what it started ends with it."""
+    """One server, which answers one thread after the other; what it started ends with it."""
 
     def __init__(self, command: list[str]) -> None:
         """Start `command --serve`; raises OSError when that cannot be done."""
         self._command = command
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(PATIENCE)
+        self._asking = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - the suite's own choice
                 [*command, "--serve"],
@@ -99,8 +102,13 @@ class Server:
             self._process.wait()
 
     def _ask(self, question: dict[str, Any], *descriptors: int) -> dict[str, Any]:
-        socket.send_fds(self._control, [json.dumps(question).encode()], descriptors)
-        packet = self._control.recv(_ANSWER_LIMIT)
+        with self._asking:
+            try:
+                socket.send_fds(self._control, [json.dumps(question).encode()], descriptors)
+                packet = self._control.recv(_ANSWER_LIMIT)
+            except TimeoutError:
+                self._control.close()  # a late answer must not pass for that of the next question
+                raise
         if not packet:
             message = "the process that starts relays has ended"
             raise ConnectionResetError(message)
@@ -109,7 +117,7 @@ class Server:
 
 
 class Fork:
-    """One started process, as `subprocess.Popen` shows it."""
+    """One started process, as `subprocess.Popen` shows it, to several threads too."""
 
     def __init__(self, server: Server, pid: int, stdout: IO[bytes]) -> None:
         """Take hold of a process that the server has started."""
@@ -118,9 +126,9 @@ class Fork:
         self.returncode: int | None = None
         self.pid = pid
         self._server = server
+        self._reaping = threading.Lock()
         self._descriptor = os.pidfd_open(pid)
-        self._ended = select.poll()
-        self._ended.register(self._descriptor, select.POLLIN)
+        weakref.finalize(self, os.close, self._descriptor)  # not before: another thread may wait for it
 
     def poll(self) -> int | None:
         """Return the exit status, or None while it runs."""
@@ -132,10 +140,13 @@ class Fork:
         """Return the exit status; raises subprocess.TimeoutExpired after `timeout` seconds."""
         if self.returncode is None:
             milliseconds = None if timeout is None else timeout * 1000
-            if not self._ended.poll(milliseconds):
+            ended = select.poll()  # of this thread alone
+            ended.register(self._descriptor, select.POLLIN)
+            if not ended.poll(milliseconds):
                 raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
-            self.returncode = self._server.reap(self.pid)
-            os.close(self._descriptor)
+            with self._reaping:
+                if self.returncode is None:  # another thread may have been faster
+                    self.returncode = self._server.reap(self.pid)
         return self.returncode
 
     def terminate(self) -> None:

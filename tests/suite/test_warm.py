@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,20 @@ def test_a_relay_that_is_killed_has_died(server: warm.Server, tmp_path: Path) ->
     os.kill(forked(process).pid, signal.SIGKILL)
     assert ends(descriptor)
     assert "status -9 in the middle of the run" in process.died()
+
+
+def test_threads_may_wait_for_the_same_relay(server: warm.Server, tmp_path: Path) -> None:
+    """Whoever waits is told the one status, and each relay that is started meanwhile is its starter's own."""
+    process = relay(server, tmp_path, "CALL-4")
+    process.ready()
+    process.stop()
+    with ThreadPoolExecutor(8) as threads:
+        waits = [threads.submit(forked(process).wait, LIMIT) for _ in range(8)]
+        starts = [threads.submit(relay, server, tmp_path, "NO-1") for _ in range(4)]
+        assert {0} == {one.result() for one in waits}
+        others = [one.result() for one in starts]
+    assert 4 == len({forked(one).pid for one in others})
+    assert [2] * 4 == [one.wait() for one in others]
 
 
 def test_another_command_is_started_cold(server: warm.Server, tmp_path: Path) -> None:
