@@ -1,8 +1,8 @@
 """`python -m tools.publish 0.1`: builds the site and commits it, as one version of many, to a branch.
 
 The branch holds a folder for each version, `versions.json` in the form in which Material's selector reads it,
-and a page at its root that leads to the newest version. Folders of other versions are not touched. Nothing
-leaves this machine unless `--push` names a remote.
+a page at its root that leads to the newest version, and one for addresses that lead nowhere. Folders of other
+versions are not touched. Nothing leaves this machine unless `--push` names a remote.
 """
 
 from __future__ import annotations
@@ -35,6 +35,24 @@ LEAD = """<!doctype html>
 <p>The site is <a href="{version}/">here</a>.</p>
 </html>
 """
+MISSING = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>DirectCall: no such page</title>
+<style>
+  :root { color-scheme: light dark }
+  body { max-width: 40em; margin: 15vh auto; padding: 0 1em; font: 1.1em/1.6 sans-serif }
+</style>
+<h1>There is no such page</h1>
+<p>It may have another name in another version. <a href="/">To the beginning of the site</a>.</p>
+<script>
+  const found = location.pathname.match(/^(.*?[/])(dev|[0-9]+([.][0-9]+){1,2})[/]/)
+  if (found) document.querySelector('a').href = found[1]
+</script>
+</html>
+"""
+"""What a server shows for an address that leads nowhere, at whatever depth: it loads nothing."""
 
 
 class PublishError(Exception):
@@ -77,6 +95,7 @@ def place(site: Path, branch: Path, version: str) -> None:
     index.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     newest = next(entry["version"] for entry in entries if entry["aliases"])
     (branch / "index.html").write_text(LEAD.format(version=newest), encoding="utf-8")
+    (branch / "404.html").write_text(MISSING, encoding="utf-8")
     (branch / ".nojekyll").touch()
 
 

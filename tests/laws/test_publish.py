@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,9 @@ def test_versions_stand_beside_each_other(repository: Path, site: Path) -> None:
     assert ["dev", "0.10", "0.1"] == [entry["version"] for entry in versions]
     assert [[], ["latest"], []] == [entry["aliases"] for entry in versions]
     assert 'url=0.10/"' in git(repository, "show", "pages:index.html")
+    lost = git(repository, "show", "pages:404.html")
+    assert "no such page" in lost
+    assert ["/"] == re.findall(r'(?:href|src)="([^"]*)"', lost)  # of any depth, so that it can load nothing
     assert "source" not in git(repository, "ls-tree", "--name-only", "pages").split()
     assert 1 == len(git(repository, "worktree", "list").splitlines())
 
