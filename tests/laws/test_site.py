@@ -55,6 +55,8 @@ def test_the_site_of_this_tree_has_no_complaints() -> None:
         ("[home](../index.md)", "[home](../index.md)"),
         ("[code](../../Makefile)", "code (`Makefile` in the tree)"),
         ("[below](#below)", "[below](#below)"),
+        ("Hangup{Busy}.", r"Hangup\{Busy\}."),
+        ("`Hangup{Busy}` [x](#x){ .y }", "`Hangup{Busy}` [x](#x){ .y }"),
     ],
 )
 def test_links_lead_to_pages(text: str, expected: str) -> None:

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.pages import looks
 from tests.pages.built import served
 from tools import gate
+from tools.chapters import every_requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600
@@ -92,6 +93,20 @@ def test_every_page_is_quiet_fits_and_can_be_read(chromium: str, site: Path, bas
     with ThreadPoolExecutor(THREADS) as threads:
         found = [fault for part in threads.map(look, range(THREADS)) for fault in part]
     assert [] == found
+
+
+@pytest.mark.parametrize("path", ["schemas/Hangup.html", "code/errors.html"])
+def test_a_message_with_its_reason_reaches_the_reader(page: Page, base: str, path: str) -> None:
+    """Behind a link Hangup{Busy} is read as written: a builder takes braces for settings of the link."""
+    page.goto(base + path)
+    read = page.locator("article").inner_text()
+    written = [
+        one.sentence.replace("`", "")
+        for one in every_requirement().values()
+        if "{" in one.sentence and one.id in read.split()
+    ]
+    assert written
+    assert [] == [sentence for sentence in written if sentence not in read]
 
 
 @pytest.mark.parametrize("word", SOUGHT)

@@ -19,6 +19,7 @@ PARTS = re.compile(
     r"|(?P<drawing><(?P<element>svg|script|style|a|button|code|pre|option|title)\b.*?</(?P=element)>)"
     r"|(?P<tag><[a-zA-Z/!][^>]*>)"
     r"|(?P<text>!?\[(?:[^\[\]\n]|\[[^\]\n]*\])+\])\((?P<target>[^)\s]+)(?P<title>\s+\"[^\"]*\")?\)"
+    r"|(?<=\w)(?P<variant>\{[^{}\n]*\})"
     r"|(?<![\w/-])(?P<id>(?P<area>[A-Z]{2,})-[1-9][0-9]*)(?![\w-])",
     re.MULTILINE | re.DOTALL,
 )
@@ -48,6 +49,8 @@ class Linking:
     def _one(self, path: str, found: re.Match[str]) -> str:
         if found["id"]:
             return self._home(path, found)
+        if found["variant"]:  # Hangup{Busy}, which a builder would take for the end of an attribute list
+            return f"\\{found['variant'][:-1]}\\}}"
         return self._mended(path, found) if found["target"] else found[0]
 
     def _home(self, path: str, found: re.Match[str]) -> str:
