@@ -200,6 +200,7 @@ def show(done: Run) -> None:
 def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
     """List the requirements and whether each has a check."""
     from conformance.checking import everything  # noqa: PLC0415 - loads the checks
+    from conformance.wording import unlinked  # noqa: PLC0415 - loads markupsafe
 
     having = {one.id for one in everything()}
     rules = spec.requirements().values()
@@ -210,7 +211,8 @@ def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machine
     table = Table("id", "roles", "since", "level", "check", "sentence")
     for rule in rules:
         check = "yes" if rule.id in having else "none" if rule.check_reason else "–"
-        table.add_row(rule.id, " ".join(rule.roles), rule.since, rule.level, check, escape(rule.sentence))
+        sentence = escape(unlinked(rule.sentence))
+        table.add_row(rule.id, " ".join(rule.roles), rule.since, rule.level, check, sentence)
     Console().print(table)
 
 
@@ -219,6 +221,7 @@ def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Explain a requirement: what it asks, why, what is sent and what a pass looks like."""
     from conformance import trace  # noqa: PLC0415 - searches the tree
     from conformance.checking import RELAY, SWEEPING, everything  # noqa: PLC0415 - loads the checks
+    from conformance.wording import unlinked  # noqa: PLC0415 - loads markupsafe
 
     rule = spec.requirements().get(rule_id)
     checks = [one for one in everything() if one.id == rule_id]
@@ -227,7 +230,7 @@ def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         raise UsageError(message)
     if rule is not None:
         typer.echo(f"{rule.id} ({rule.level}, {' and '.join(rule.roles)}, since {rule.since})")
-        typer.echo(f"  {rule.sentence}\n  Why: {rule.why}\n  Seen: {rule.seen}")
+        typer.echo(unlinked(f"  {rule.sentence}\n  Why: {rule.why}\n  Seen: {rule.seen}"))
         if rule.check_reason:
             typer.echo(f"  No check: {rule.check_reason}")
     for check in checks:

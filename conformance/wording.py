@@ -15,6 +15,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 _MARKS = re.compile(r"`([^`]+)`|\[([^\]]+)\]\(([^)\s]+)\)|\*([^*]+)\*|\b([A-Z]+-\d+)\b")
+_LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 _PUNCTUATION = re.compile(r"([\\`*_\[\]<>|~&@$])")
 _STACKED = 2  # combining marks over one letter; more of them climb over the lines above
 
@@ -35,6 +36,11 @@ def visible(text: str) -> str:
 def finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes
     """Return a value as a template may write it: texts visible, what is HTML already as it is."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def unlinked(text: str) -> str:
+    """Return a text of the specification for a terminal: of a link its words."""
+    return _LINK.sub(r"\1", text)
 
 
 def prose(text: str, anchors: Mapping[str, str]) -> Markup:

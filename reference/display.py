@@ -51,6 +51,7 @@ WORDS: dict[tuple[str, object], str] = {
 }
 LEFT = "left the relay"
 MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
+ALIAS = ', who says to be "{alias}"'
 
 
 def sentence(event: str, members: Mapping[str, object]) -> str:
@@ -59,7 +60,8 @@ def sentence(event: str, members: Mapping[str, object]) -> str:
     words = {
         key: WORDS.get((key, value), value) for key, value in members.items() if not isinstance(value, list)
     }
-    return form.format_map(words) + (MEDIA.format_map(members) if "sent" in members else "")
+    more = (MEDIA if "sent" in members else "") + (ALIAS if members.get("alias") else "")
+    return form.format_map(words) + more.format_map(members)
 
 
 class Display:

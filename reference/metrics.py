@@ -44,7 +44,7 @@ REFUSED = {"offers_refused": "offer", "registrations_refused": "registration", "
 
 def no_links() -> Mapping[str, int]:
     """Return the links of a relay that has none, by state."""
-    return {"connected": 0, "waiting": 0}
+    return {"up": 0, "opening": 0}
 
 
 class Metrics:

@@ -173,8 +173,9 @@ class Session:
         return self.farewell if self.heard & (self.heard - 1) == 0 else []
 
     def _may_say(self, size: int, now: float) -> bool:
-        """Count a message of a peer that has dialled; the time that it waits is no time of its streams."""
-        resume_at = 0.0 if self.dialled else self.said.take(size, self.limits, self.share, now)
+        """Count a message of a client or of a link; the time that it waits is no time of its streams."""
+        free = self.dialled and self.share == 1  # a relay says to its client what it has to
+        resume_at = 0.0 if free else self.said.take(size, self.limits, self.share, now)
         longer = resume_at - max(now, self.resume_at)
         for inbound in self.streams.values() if longer > 0 else ():
             inbound.deadline += longer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,14 @@ def test_the_suite_says_what_is_so(role: str, tmp_path: Path) -> None:
     """The suite finds what the outsider left out, at its requirement, and asks for nothing undeclared."""
     expected = json.loads(VERDICTS.read_text(encoding="utf-8"))[role]
     assert expected == judged(role, tmp_path)
+
+
+def test_the_first_page_counts_what_did_not_pass() -> None:
+    """The run that the README shows has as many failures and as many unsupported ones as there are."""
+    held = json.loads(VERDICTS.read_text(encoding="utf-8"))["relay"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    counts = ", ".join(f"{len(ids)} {verdict}" for verdict, ids in held.items())
+    assert [counts] == re.findall(r"^\d+ requirements judged: \d+ pass, (.*)$", readme, re.MULTILINE)
 
 
 @pytest.mark.parametrize("module", ["wire", "relay", "endpoint", "call", "client"])

@@ -135,7 +135,7 @@ def test_the_index_of_the_decisions_leads_to_each() -> None:
 
 
 def test_every_public_module_has_its_page() -> None:
-    """A module that may be built upon has a page with each of its classes and functions, each explained."""
+    """A module that is named as public has a page with each of its classes and functions, each explained."""
     pages = api.pages()
     for _, names in api.PUBLIC.values():
         for name in names:
@@ -152,6 +152,8 @@ def test_a_signature_is_as_in_the_source() -> None:
     assert "def role(own: str | None, peer: str | None) -> Role" in page
     assert "Race ([spec/race.md](../spec/race.md)): who dials" in page
     assert "from __future__" not in page
+    kept = str(api.pages()["api/reference.endpoint.md"])
+    assert "\nlimits: EndpointLimits\n" in kept
 
 
 def test_the_numbers_of_the_first_page_are_those_of_their_sources() -> None:

@@ -97,16 +97,19 @@ def test_a_client_may_say_so_much_and_a_link_sixteen_times_as_much(name: str, mo
     run(test())
 
 
-def test_who_was_called_may_say_what_it_likes() -> None:
-    """Sixty messages of an accepting end are handled at once by the end that has dialled it."""
+@pytest.mark.parametrize(("name", "most"), [("_signal", len(TEXTS)), ("_federation", 16 * BURST)])
+def test_who_was_dialled_may_say_what_it_likes_but_on_a_link(name: str, most: int) -> None:
+    """A client handles sixty messages of its relay at once; on a link the dialled end has its limit too."""
 
     async def test() -> None:
-        async with pair(limits(NEVER)) as (server, _, accepted, client, seen, _dialled):
+        async with pair(limits(NEVER), name) as (server, _, accepted, client, seen, _dialled):
             for text in TEXTS:
                 server.send(accepted, text)
-            await seen.times("frame", len(TEXTS))
-            assert [("frame", text) for text in TEXTS] == seen.of("frame")
-            assert 0 == client.stats()["throttled"]
+            server.send_datagram(accepted, b"behind them")
+            await seen.times("frame", most)
+            await seen.times("datagram")
+            assert [("frame", text) for text in TEXTS[:most]] == seen.of("frame")
+            assert int(most < len(TEXTS)) == client.stats()["throttled"]
 
     run(test())
 

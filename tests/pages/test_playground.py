@@ -47,7 +47,7 @@ JUDGE = """texts => texts.map(text => {
     return {verdicts: directcall.judge(text).verdicts};
   } catch (error) {
     if (!(error instanceof directcall.Malformed)) throw error;
-    return {malformed: error.message, ...directcall.position(text, error.offset)};
+    return {malformed: error.message, rule: error.rule, ...directcall.position(text, error.offset)};
   }
 })"""
 MALFORMED: Sequence[tuple[str, int, int, str]] = (
@@ -229,6 +229,20 @@ def test_a_malformed_text_is_told_with_its_place(shared: Page) -> None:
             decode(text.encode(errors="surrogatepass"), Phase(NEWEST))
 
 
+def test_how_much_is_in_a_text_is_counted_as_the_reference_counts(shared: Page) -> None:
+    """Of 16,384 members and entries none is too many; one more is, named with its place and its rule."""
+    bodies = [f'{{"timestamp_ms":1,"later":[{",".join("1" * more)}]}}' for more in (16_381, 16_382)]
+    fits, over = (f'{{"Ping":{body}}}' for body in bodies)
+    taken, refused = shared.evaluate(JUDGE, [fits, over])
+    assert expected(fits) == given(taken)
+    assert expected(over) == given(refused)
+    assert ("WIRE-16", "there are more than 16384 members and entries") == (
+        refused["rule"],
+        refused["malformed"],
+    )
+    assert len(over) - len("1]}}") + 1 == refused["column"]
+
+
 def test_an_integer_is_judged_as_it_is_written(shared: Page) -> None:
     """Digits that a double loses and other spellings are judged as the reference judges them."""
     written = [f'{{"Ping":{{"timestamp_ms":{number}}}}}' for number, _ in SPELLED]
@@ -293,7 +307,7 @@ def test_it_is_used_by_the_keyboard(shared: Page, site: Path) -> None:
 
 def test_a_long_text_is_judged_without_seeking_every_fault(shared: Page) -> None:
     """A text of the longest kind is judged as the reference judges it; of its faults some are told."""
-    keys, signature = '"",' * 200_000, "1.0," * 100_000
+    keys, signature = f'"{"k" * 120}",' * 8_000, "1.0," * 8_000
     text = f'{{"CallAnswer":{{"identity_pub":[{keys}1],"signature":[{signature}1]}}}}'
     (verdict,) = shared.evaluate(JUDGE, [text])
     assert expected(text) == given(verdict)

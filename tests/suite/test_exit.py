@@ -260,6 +260,15 @@ def test_explain_says_what_is_sent(
     assert "grants no stream" in said.out
 
 
+def test_explain_leaves_addresses_of_links_to_the_pages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a link in a sentence a terminal shows the words alone."""
+    _, said = here(monkeypatch, capsys, "explain", "TRANS-19")
+    assert "on a connection than the limit allows." in said.out
+    assert "](" not in said.out
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [("PRIV-7", "Six calls run"), ("REFL-3", "another port"), ("PHASE-4", "older phase"), ("RACE-1", "")],

@@ -145,9 +145,10 @@ class Playground {
   refuse(error, text) {
     const { line, column } = position(text, error.offset);
     this.text.setAttribute("aria-invalid", "true");
-    this.summary.textContent = "Malformed: no phase could send it, and every receiver ignores it.";
+    const what = error.rule === "WIRE-4" ? "Malformed" : "Too much";
+    this.summary.textContent = `${what}: no phase could send it, and every receiver ignores it.`;
     const place = this.goto(`line ${line}, column ${column}`, [error.offset, error.offset + 1]);
-    this.verdict.replaceChildren(element("ul", element("li", [place, `: ${error.message}. `, this.rule("WIRE-4")])));
+    this.verdict.replaceChildren(element("ul", element("li", [place, `: ${error.message}. `, this.rule(error.rule)])));
   }
 
   show({ name, verdicts, places }, text) {

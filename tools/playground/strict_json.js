@@ -1,10 +1,11 @@
-// Strict JSON (spec/wire.md, WIRE-4): one reading of a text, or none.
+// Strict JSON (spec/wire.md, WIRE-4 and WIRE-16): one reading of a text, or none.
 //
 // JSON.parse hides what the wire refuses: doubled members, lone surrogates, depth, and the digits that a
 // double loses. Rules of this file: whatever is wrong is a Malformed with the place where it is; no value
 // is read that JSON.parse would read differently, but for the digits, which stay in the text.
 
 export const DEPTH_LIMIT = 64;
+export const MEMBER_LIMIT = 16_384;
 export const FRAME_LIMIT = 1_048_576;
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
@@ -15,11 +16,12 @@ const ESCAPED = new Map([
 const WORDS = new Map([["true", true], ["false", false], ["null", null]]);
 const SHOWN = 40;
 
-/** A text that is no payload; `offset` is the place, in units of the string. */
+/** A text that is no payload by a rule; `offset` is the place, in units of the string. */
 export class Malformed extends Error {
-  constructor(message, offset) {
+  constructor(message, offset, rule = "WIRE-4") {
     super(message);
     this.offset = offset;
+    this.rule = rule;
   }
 }
 
@@ -38,7 +40,7 @@ export function escaped(name) {
 export function parse(text) {
   const bytes = new TextEncoder().encode(text).length;
   if (bytes > FRAME_LIMIT) {
-    throw new Malformed(`the payload has ${bytes} bytes, over the limit of ${FRAME_LIMIT}`, 0);
+    throw new Malformed(`the payload has ${bytes} bytes, over the limit of ${FRAME_LIMIT}`, 0, "WIRE-2");
   }
   if (text.startsWith("\ufeff")) throw new Malformed("a byte order mark stands in front", 0);
   return new Reader(text).whole();
@@ -49,6 +51,7 @@ class Reader {
     this.text = text;
     this.at = 0;
     this.depth = 0;
+    this.members = 0;
     this.places = new Map();
   }
 
@@ -92,6 +95,15 @@ class Reader {
     return WORDS.get(word);
   }
 
+  /** Read a member or an entry, if there may be one more. */
+  next(pointer) {
+    this.members += 1;
+    if (this.members > MEMBER_LIMIT) {
+      throw new Malformed(`there are more than ${MEMBER_LIMIT} members and entries`, this.at, "WIRE-16");
+    }
+    return this.value(pointer);
+  }
+
   nested(read) {
     if (this.depth === DEPTH_LIMIT) this.refuse(`more than ${DEPTH_LIMIT} objects and arrays are open at once`);
     this.depth += 1;
@@ -113,7 +125,7 @@ class Reader {
       if (Object.hasOwn(found, name)) this.refuse(`an object has the member ${JSON.stringify(name)} twice`, begin);
       this.blank();
       if (!this.taken(":")) this.refuse(`a colon is missing behind a name: here is ${this.here()}`);
-      found[name] = this.value(`${pointer}/${escaped(name)}`);
+      found[name] = this.next(`${pointer}/${escaped(name)}`);
     } while (this.another("}"));
     return found;
   }
@@ -122,7 +134,7 @@ class Reader {
     const found = [];
     this.blank();
     if (this.taken("]")) return found;
-    do found.push(this.value(`${pointer}/${found.length}`));
+    do found.push(this.next(`${pointer}/${found.length}`));
     while (this.another("]"));
     return found;
   }

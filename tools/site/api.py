@@ -1,7 +1,8 @@
 """API reference: a page for each public module, from its signatures and docstrings.
 
 The modules are read, not imported (griffe does both; reading needs nothing of what a module needs). What is
-public is named here: whoever writes an implementation, an adapter or a check may build on it.
+public is named here: whoever writes an implementation, an adapter or a check may want to read it. What is
+promised of it stands in CHANGELOG.md, What may change.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def index() -> str:
     lines = [
         "# API reference",
         "",
-        "What may be built upon; every other module may change without a word.",
+        "What is worth reading for whoever writes an implementation, an adapter or a check.",
+        "Of all this `schemas.load` alone is promised to stay; the rest may change with every commit.",
         "The text of these pages is that of the docstrings.",
         "",
     ]
@@ -138,10 +140,19 @@ def _meant(member: griffe.Attribute) -> list[str]:
 
 
 def _attribute(member: griffe.Attribute) -> str:
-    annotation = f": {member.annotation}" if member.annotation else ""
-    value = f" = {member.value}" if member.value is not None and not _property(member) else ""
+    given = None if member.annotation else _given(member)
+    annotation = f": {member.annotation or given}" if member.annotation or given else ""
+    value = f" = {member.value}" if not (member.value is None or given or _property(member)) else ""
     shown = f"{member.name}{annotation}{value}"
     return shown if len(shown) < WIDEST_VALUE else f"{member.name}{annotation}{' = …' if value else ''}"
+
+
+def _given(member: griffe.Attribute) -> str:
+    """Return the type of a parameter that a class keeps under its own name, "" for any other attribute."""
+    begins = member.parent.members.get("__init__") if isinstance(member.parent, griffe.Class) else None
+    if not isinstance(begins, griffe.Function) or str(member.value) != member.name:
+        return ""
+    return next((str(one.annotation) for one in begins.parameters if one.name == member.name), "")
 
 
 def _function(one: griffe.Function, level: str) -> list[str]:

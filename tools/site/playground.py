@@ -19,11 +19,13 @@ from tools.site.examples import Example, examples
 VIEWS: tuple[schemas.View, schemas.View] = ("emit", "accept")
 SIGNS = {"valid": "✓", "accept": "◐", "invalid": "✗"}
 RULES = {
+    "WIRE-2": "what is longer than a frame may be",
     "WIRE-4": "what is malformed: no phase could send it, and every receiver ignores it",
     "WIRE-5": "what the accept view of a phase refuses, and an integer that is not written as one",
     "WIRE-6": "a message that a phase does not know, and a receiver of that phase ignores",
     "WIRE-10": "what the emit view of a phase refuses, and its sender therefore does not send",
     "WIRE-15": "a message without members that is not written as a string",
+    "WIRE-16": "what has more than 16,384 members and entries",
 }
 """The rules that a verdict names, and what each is about."""
 
