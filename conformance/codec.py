@@ -13,6 +13,8 @@ from typing import Any
 FRAME_LIMIT = 1_048_576
 DEPTH_LIMIT = 64
 MEMBER_LIMIT = 16_384
+LARGE = 16_384
+"""Bytes of the largest message of a call that is taken (spec/call.md)."""
 HEADER_LENGTH = 12
 _LENGTH = 4
 
@@ -72,6 +74,12 @@ def name_of(message: Message) -> str:
 def body_of(message: Message) -> dict[str, Any]:
     """Return the members of a message; those of a bare name are none."""
     return {} if isinstance(message, str) else next(iter(message.values()))
+
+
+def enlarged(message: Message) -> Message:
+    """Return a message with one more member, which makes it a few bytes larger than LARGE."""
+    body_of(message)["later"] = "x" * (LARGE + 1 - len(payload(message)))
+    return message
 
 
 def crowded(message: Message, count: int) -> dict[str, bytes]:

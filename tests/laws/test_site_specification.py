@@ -41,6 +41,22 @@ class Thing:
 
 def use() -> int:
     return Thing().half
+
+
+from beside import double as twice
+from os import path
+
+
+def more() -> int:
+    return twice(TEN) + len(path.sep)
+'''
+BESIDE = '''"""A module beside the small one."""
+
+TWO = 2
+
+
+def double(number: int) -> int:
+    return TWO * number
 '''
 
 
@@ -62,8 +78,10 @@ def traced() -> dict[str, trace.Row]:
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The path of a small module, in a tree of its own."""
     (tmp_path / "small.py").write_text(SMALL, encoding="utf-8")
+    (tmp_path / "beside.py").write_text(BESIDE, encoding="utf-8")
     monkeypatch.setattr("tools.tree.ROOT", tmp_path)
-    for cached in (tree.module, pieces.pieces, pieces._known, pieces._named, pieces._lines):
+    own = (pieces.pieces, pieces._known, pieces._borrowed, pieces._named, pieces._lines)
+    for cached in (tree.module, *own):
         cached.cache_clear()
     return "small.py"
 
@@ -231,6 +249,12 @@ def test_a_piece_names_what_it_uses(small: str) -> None:
     """What a piece names of its own file, and what that names, is found once; a class is found whole."""
     used = pieces.used(pieces.at(small, 22))
     assert [("Thing", 11, 19), ("TEN", 5, 8)] == [(one.name, one.first, one.last) for one in used]
+
+
+def test_a_piece_names_what_it_uses_of_the_file_beside_it(small: str) -> None:
+    """What is imported of a module in the same folder is found with what it names there, and nothing else."""
+    used = [(one.path, one.name, one.first, one.last) for one in pieces.used(pieces.at(small, 31))]
+    assert [("small.py", "TEN", 5, 8), ("beside.py", "double", 6, 7), ("beside.py", "TWO", 3, 3)] == used
 
 
 def test_what_is_in_no_piece_is_told(small: str) -> None:

@@ -25,6 +25,8 @@ from tests.mutants import (
     candidates,
     errors,
     federation,
+    federation_calls,
+    federation_media,
     footprint,
     media,
     privacy,
@@ -38,7 +40,7 @@ from tests.mutants import (
 
 CHAPTERS = (
     *(transport, wire, registration, reflection, call, privacy),
-    *(candidates, agreement, media, federation, errors),
+    *(candidates, agreement, media, federation, federation_calls, federation_media, errors),
 )
 
 

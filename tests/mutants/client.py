@@ -6,12 +6,24 @@ suite judges it from outside.
 
 from __future__ import annotations
 
-from tests.mutants import client_calls, client_direct, client_wire
+from tests.mutants import (
+    client_agreement,
+    client_calls,
+    client_candidates,
+    client_privacy,
+    client_race,
+    client_reflection,
+    client_wire,
+)
 from tests.mutants.client_base import ClientMutant
 
 CLIENT_MUTANTS: list[type[ClientMutant]] = [
     *client_calls.MUTANTS,
-    *client_direct.MUTANTS,
+    *client_reflection.MUTANTS,
+    *client_candidates.MUTANTS,
+    *client_privacy.MUTANTS,
+    *client_race.MUTANTS,
+    *client_agreement.MUTANTS,
     *client_wire.MUTANTS,
 ]
 

@@ -71,3 +71,11 @@ def becomes(relay: Process, wanted: dict[str, float]) -> dict[str, float]:
 def pinged(relay: Process) -> int:
     """Complete a handshake with a relay; return the exit status of that."""
     return asyncio.run(round_trips(parse_address(relay.ready()["addr"]), "", 1))
+
+
+def flows(relay: Process) -> bool:
+    """Tell whether a relay forwards fifty more datagrams."""
+    wanted, until = forwarded(relay) + 50, time.monotonic() + GUARD
+    while (now := forwarded(relay)) < wanted and time.monotonic() < until:
+        pinged(relay)  # one handshake between two looks
+    return now >= wanted

@@ -9,7 +9,6 @@ tests/unit/test_race.py and tests/unit/test_reflection.py.
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,20 +19,21 @@ from reference.core.agreement import Path as Way
 from reference.core.line import Answer
 from reference.core.messages import AcceptMode, CallSetup, DirectCallAnswer, DirectCallOffer, Message
 from reference.core.phases import NEWEST, Phase
+from tests.processes.company import Company
 from tests.processes.conftest import (
     QUICK,
     THROUGH_THE_RELAY,
     TONE,
     TRUSTED,
     becomes,
+    flows,
     forwarded,
     fresh,
     named,
-    pinged,
     tables,
 )
 from tests.world import RELAY, Client, World, offer
-from tools.processes import GUARD, Event, Process, Troupe, troupe
+from tools.processes import Event, Process, Troupe, troupe
 
 CALLER_AT, CALLEE_AT = "192.0.2.1:4433", "198.51.100.9:4433"
 TRUST, GENERIC = AcceptMode.ACCEPT_TRUSTED, AcceptMode.ACCEPT_GENERIC
@@ -126,39 +126,11 @@ def test_both_paths_dead_end_the_call_in_bounded_time() -> None:
     assert (0, 0) == (len(alice.core._timers), len(bob.core._timers))
 
 
-class Company:
-    """A relay, and a callee for each way of accepting; the callers come and go."""
-
-    def __init__(self, cast: Troupe) -> None:
-        """Start them and note what the tables hold while nobody calls."""
-        self.cast = cast
-        self.relay = cast.relay(*QUICK)
-        self.address: str = self.relay.ready()["addr"]
-        self.names = dict(zip(("trusted", "generic"), named(cast, "trusted", "generic"), strict=True))
-        self.callees = {
-            mode: cast.client(mode, "listen", self.address, *TONE, "--answer", mode) for mode in self.names
-        }
-        for callee in self.callees.values():
-            callee.event("registered")
-        self.calls = dict.fromkeys(self.names, 0)
-        self.quiet = tables(self.relay)
-
-    def call(self, mode: str, name: str, *arguments: object) -> Process:
-        """Start a caller to the callee that accepts in this way."""
-        named(self.cast, name)
-        self.calls[mode] += 1
-        return self.cast.client(name, "call", self.address, self.names[mode], *TONE, *arguments)
-
-    def told(self, mode: str, event: str) -> Event:
-        """Return an event of the callee's latest call."""
-        return self.callees[mode].event(event, self.calls[mode])
-
-
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """Give the tests of this file one relay and two callees."""
     with troupe(tmp_path_factory.mktemp("scenarios")) as cast:
-        yield Company(cast)
+        yield Company(cast, "trusted", "generic")
 
 
 def words(client: Process) -> list[str]:
@@ -229,14 +201,6 @@ def test_a_killed_end_of_a_direct_path(tmp_path: Path, victim: str) -> None:
         (survivor,) = ends.values()
         assert "Normal" == survivor.event("ended")["reason"]
         assert alone == becomes(relay, alone)
-
-
-def flows(relay: Process) -> bool:
-    """Tell whether a relay forwards fifty more datagrams."""
-    wanted, until = forwarded(relay) + 50, time.monotonic() + GUARD
-    while (now := forwarded(relay)) < wanted and time.monotonic() < until:
-        pinged(relay)  # one handshake between two looks
-    return now >= wanted
 
 
 @pytest.mark.parametrize(

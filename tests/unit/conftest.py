@@ -1,8 +1,25 @@
-"""What the unit tests say at their end besides passed and failed."""
+"""What the tests of the client's rules are given, and what the unit tests say at their end."""
 
 from __future__ import annotations
 
 import pytest
+
+from reference.core.client import ClientCore
+from reference.core.phases import NEWEST
+from tests.mutants.client_base import Parts
+from tests.world import World
+
+
+@pytest.fixture
+def world() -> World:
+    """Return an empty world."""
+    return World(ClientCore, phase=NEWEST)
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Return what a client has beside its machine."""
+    return Parts()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,7 +1,7 @@
 """Code: a page for each chapter that shows what holds its requirements, each piece of code once.
 
 Under each id stand the checks that judge it, the mutants that break it, with what these use of their own
-file, and the code that cites it. What is shown elsewhere already is linked.
+file and of those beside it, and the code that cites it. What is shown elsewhere already is linked.
 """
 
 from __future__ import annotations

@@ -91,7 +91,11 @@ def _mutants() -> Iterator[tuple[str, str, Callable[..., object], str]]:
 
 def _part(role: str, what: Callable[..., object], said: str) -> Part:
     piece = _piece(what)
-    helpers = tuple(one for one in pieces.used(piece) if not piece.first <= one.first <= piece.last)
+    helpers = tuple(
+        one
+        for one in pieces.used(piece)
+        if one.path != piece.path or not piece.first <= one.first <= piece.last
+    )
     return Part(role, piece, helpers, " ".join(said.split()))
 
 

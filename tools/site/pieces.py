@@ -7,7 +7,7 @@ beneath it, or the docstring of the module. Comments above belong to what follow
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -57,15 +57,16 @@ def at(path: str, line: int) -> Piece:
 
 
 def used(piece: Piece) -> Iterator[Piece]:
-    """Yield the pieces of the same file that a piece names, and those that these name, each once."""
-    known = _known(piece.path)
-    seen, waiting = {piece.name}, [piece]
+    """Yield what a piece names of its own file and of those beside it, and what that names, each once."""
+    seen, waiting = {(piece.path, piece.name)}, [piece]
     while waiting:
-        for name in _names(waiting.pop(0)):
-            if name in known and name not in seen:
-                seen.add(name)
-                waiting.append(known[name])
-                yield known[name]
+        path = waiting[0].path
+        known = _borrowed(path) | _known(path)
+        for found in [known[name] for name in _names(waiting.pop(0)) if name in known]:
+            if (found.path, found.name) not in seen:
+                seen.add((found.path, found.name))
+                waiting.append(found)
+                yield found
 
 
 def whole(path: str, name: str) -> Piece:
@@ -83,10 +84,24 @@ def pieces(path: str) -> Sequence[Piece]:
 
 
 @cache
-def _known(path: str) -> Mapping[str, Piece]:
+def _known(path: str) -> dict[str, Piece]:
     """Return what a module defines, by name: constants, functions, and classes as wholes."""
     classes = [node.name for node in tree.module(Path(path)).body if isinstance(node, ast.ClassDef)]
     return {one.name: one for one in pieces(path)} | {name: whole(path, name) for name in classes}
+
+
+@cache
+def _borrowed(path: str) -> dict[str, Piece]:
+    """Return what a module imports of the modules beside it in their folder, by the name that it has here."""
+    imports = [node for node in tree.module(Path(path)).body if isinstance(node, ast.ImportFrom)]
+    beside = {node: Path(f"{(node.module or '').replace('.', '/')}.py") for node in imports}
+    return {
+        alias.asname or alias.name: _known(place.as_posix())[alias.name]
+        for node, place in beside.items()
+        if place.parent == Path(path).parent and (tree.ROOT / place).is_file()
+        for alias in node.names
+        if alias.name in _known(place.as_posix())
+    }
 
 
 def _pieces(path: str, body: Sequence[ast.stmt], inside: str) -> Iterator[Piece]:
