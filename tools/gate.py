@@ -3,26 +3,32 @@
 The tests go first, beside steps that are light; what uses the whole machine comes last and alone.
 
 Rules of this file: every step runs whatever became of the others; a step that does not end in time
-has failed; what a failed step said is printed whole, and of the tests in any case; what is skipped
-is counted; the last line is `N passed, N failed`, and the exit status is 0 only when none failed.
-
-    python -m tools.gate              all steps
-    python -m tools.gate lint types   these steps
+has failed; what a failed step said is printed whole. Of a step that holds, its line says what it counted,
+and what it could not do here stands above that; only a step that talks (the suite, the laboratory, the
+pages) is printed whole then too. What is skipped is counted; the last line is `N passed, N failed`, and
+the exit status is 0 only when none failed, 2 when a step is named that is none. While steps run, a terminal
+shows how far each is, and a log gets a line about that every half minute. Ctrl-C, SIGTERM and SIGHUP end
+everything that was started, and the status is 128 and the number of the signal.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import os
+import queue
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools.running import ROOT, News, Running, stop
+
 LIMIT = 1200.0
 """Seconds that one step may take."""
 THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
@@ -33,13 +39,19 @@ ALONE = ("adapters",)
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"
-"""How a line begins in which a step says what it cannot do on this machine."""
-GRACE = 10.0
-"""Seconds that a step may take to stop when its time is over."""
+"""How a line begins in which a step says what it cannot do here; pytest adds how many there are."""
+COUNTED = re.compile(r"^=+ (?P<counts>\d+ [a-z]+(?:, \d+ [a-z]+)*) in [\d.]+s(?: \([\d:]+\))? =+$")
+"""The last line of pytest."""
+SKIPS = re.compile(rf"^{SKIPPED}(?: \[(?P<times>\d+)\])?\b.*$", re.MULTILINE)
+GRACE, HASTE = 10.0, 2.0
+"""Seconds that a step may take to stop when its time is over, and when somebody wants to leave."""
+PULSE = 30.0
+"""Seconds between two lines in a log that tell how far the steps are."""
+STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Step(NamedTuple):
-    """One thing to hold: its name, the arguments of Python, and whether its words are always shown."""
+    """One thing to hold: its name, the arguments of Python, whether it talks, and runs alone."""
 
     name: str
     arguments: tuple[str, ...]
@@ -56,9 +68,20 @@ class Outcome(NamedTuple):
     output: str
 
     @property
+    def skips(self) -> list[str]:
+        """The lines that say what was skipped: here it cannot be done, and that is told."""
+        return [found[0] for found in SKIPS.finditer(self.output)]
+
+    @property
     def skipped(self) -> int:
-        """How many lines say that something was skipped: here it cannot be done, and that is told."""
-        return sum(line.startswith(SKIPPED) for line in self.output.splitlines())
+        """How much was skipped."""
+        return sum(int(found["times"] or 1) for found in SKIPS.finditer(self.output))
+
+    @property
+    def counted(self) -> str:
+        """What pytest counted, if it came that far."""
+        last = COUNTED.match(self.output.rstrip().rpartition("\n")[2])
+        return last["counts"] if last else ""
 
 
 PARTS = 24
@@ -80,8 +103,8 @@ def turn() -> str:
 
 STEPS = (
     # One keeps a processor busy, the other one waits for programs and sound: beside each other they fit.
-    Step("tests", ("-m", "pytest", *(f"tests/{room}" for room in THINKING)), talks=True),
-    Step("traffic", ("-m", "pytest", *(f"tests/{room}" for room in TRAFFIC)), talks=True),
+    Step("tests", ("-m", "pytest", *(f"tests/{room}" for room in THINKING))),
+    Step("traffic", ("-m", "pytest", *(f"tests/{room}" for room in TRAFFIC))),
     Step("lab", ("-m", "tools.lab"), talks=True),
     Step("format", ("-m", "ruff", "format", "--check", ".")),
     Step("lint", ("-m", "ruff", "check", ".")),
@@ -105,10 +128,7 @@ STEPS = (
     ),
     Step("trace", ("-m", "conformance", "trace")),
     Step("kills", ("-m", "tools.kill_table", "--check")),
-    *(
-        Step(f"of {room}", ("-m", "pytest", f"tests/{room}"), talks=True, alone=room in ALONE)
-        for room in PROOFS
-    ),
+    *(Step(f"of-{room}", ("-m", "pytest", f"tests/{room}"), alone=room in ALONE) for room in PROOFS),
     Step("wheel", ("-m", "tools.wheel")),
     Step(
         "mutants",
@@ -119,92 +139,136 @@ STEPS = (
 )
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    """End a step that took too long: first it may stop what it started, then everything is killed."""
-    process.terminate()
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+class Watch:
+    """Tells how far the steps are: in a line that lives on a terminal, in one now and then elsewhere."""
+
+    def __init__(self) -> None:
+        """Begin to count the seconds."""
+        self.began = self._told = time.monotonic()
+        self._live = next((one for one in (sys.stderr, sys.stdout) if one.isatty()), None)
+        self._log = None if sys.stdout.isatty() else sys.stdout
+
+    def show(self, running: dict[str, Running]) -> None:
+        """Say how far these are, by name, when it is time to."""
+        now = time.monotonic()
+        parts = [f"{name} {one.share}".rstrip() for name, one in running.items()]
+        words = f"{', '.join(parts)} ({now - self.began:.0f} s)"
+        if self._live:
+            self._live.write(f"\r\x1b[2K{words[: shutil.get_terminal_size().columns - 1]}")
+            self._live.flush()
+        if self._log and now - self._told >= PULSE:
+            self._told = now
+            print(f"… {words}", file=self._log, flush=True)
+
+    def clear(self) -> None:
+        """Make room for other words."""
+        if self._live:
+            self._live.write("\r\x1b[2K")
+            self._live.flush()
 
 
-def perform(step: Step) -> Outcome:
-    """Run one step to its end, or to the end of its time."""
-    began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, *step.arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=LIMIT)
-        status = process.returncode
-    except subprocess.TimeoutExpired:
-        stop(process)
-        output, _ = process.communicate()
-        output += f"\nstopped: not done after {LIMIT:.0f} seconds\n"
-        status = -signal.SIGTERM
-    return Outcome(step, status, time.monotonic() - began, output)
+class Gate:
+    """The steps that run, those that ended, and what came in between."""
+
+    def __init__(self, news: News) -> None:
+        """Begin with nothing; `news` also gets the signals that are to stop everything."""
+        self.outcomes: list[Outcome] = []
+        self._news = news
+        self._running: dict[Step, Running] = {}
+        self._watch = Watch()
+
+    def go(self, steps: Sequence[Step], lanes: int) -> int:
+        """Run steps, so many at a time, and report each when it ends; return the signal that came, or 0."""
+        waiting, number = deque(steps), 0
+        try:
+            while not number and (waiting or self._running):
+                while waiting and len(self._running) < lanes:
+                    step = waiting.popleft()
+                    self._running[step] = Running(step.arguments, self._news)
+                self._watch.show({step.name: one for step, one in self._running.items()})
+                with contextlib.suppress(queue.Empty):
+                    number = self._news.get(timeout=1)
+                self._collect()
+        finally:
+            stop([*self._running.values()], HASTE)
+            self._watch.clear()
+        return number
+
+    def _collect(self) -> None:
+        """Report what has ended, and end what took too long."""
+        for step, one in list(self._running.items()):
+            if one.over() or one.seconds > LIMIT:
+                del self._running[step]
+                self.outcomes.append(ended(step, one))
+                self._watch.clear()
+                report(self.outcomes[-1])
+
+
+def ended(step: Step, one: Running) -> Outcome:
+    """Return what became of a step, which is stopped if it is not over."""
+    status, output = one.status(0), ""
+    if status is None:
+        stop([one], GRACE)
+        status, output = -signal.SIGTERM, f"\nstopped: not done after {LIMIT:.0f} seconds\n"
+    return Outcome(step, status, one.seconds, one.output + output)
 
 
 def report(outcome: Outcome) -> None:
     """Print the line of a step, and its words when they matter."""
     word = "ok" if outcome.status == 0 else f"FAILED (status {outcome.status})"
-    word += f", {outcome.skipped} {SKIPPED}" if outcome.skipped else ""
+    if outcome.counted:
+        word += f", {outcome.counted}"
+    elif outcome.skipped:
+        word += f", {outcome.skipped} {SKIPPED}"
     if outcome.step.talks or outcome.status != 0:
         print(f"\n--- {outcome.step.name}\n{outcome.output.rstrip()}\n---")
+    else:
+        print(*(f"  {line}\n" for line in outcome.skips), sep="", end="")
     print(f"{outcome.step.name:<15}{outcome.seconds:>7.1f} s  {word}", flush=True)
 
 
-def follow(waiting: dict[Future[Outcome], Step]) -> list[Outcome]:
-    """Report each step when it ends, and show on a terminal what still runs."""
-    outcomes: list[Outcome] = []
-    terminal = sys.stderr.isatty()
-    began = time.monotonic()
-    left = set(waiting)
-    while left:
-        ended, left = wait(left, timeout=1, return_when="FIRST_COMPLETED")
-        if terminal:
-            running = ", ".join(waiting[future].name for future in left if future.running())
-            seconds = time.monotonic() - began
-            sys.stderr.write(f"\r\x1b[2K{running} ({seconds:.0f} s)" if running else "\r\x1b[2K")
-        for future in ended:
-            if terminal:
-                sys.stderr.write("\r\x1b[2K")
-            outcomes.append(future.result())
-            report(outcomes[-1])
-    return outcomes
-
-
-def chosen(names: list[str]) -> list[Step]:
-    """Return the steps of these names, or all; a name that is none ends the command."""
-    unknown = sorted(set(names) - {step.name for step in STEPS})
-    if unknown:
-        known = ", ".join(step.name for step in STEPS)
-        sys.exit(f"no such step: {', '.join(unknown)} (there are: {known})")
+def chosen(arguments: Sequence[str]) -> list[Step]:
+    """Return the steps that are named, or all; a name that is none ends the command with status 2."""
+    known = ", ".join(step.name for step in STEPS)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m tools.gate", description=__doc__, formatter_class=form)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"one of {known}; without one, all")
+    names = parser.parse_args(arguments).steps
+    for name in sorted(set(names) - {step.name for step in STEPS}):
+        parser.exit(2, f"gate: no step is called {name!r}: there are {known}\n")
     return [step for step in STEPS if not names or step.name in names]
 
 
-def main(names: list[str]) -> int:
+@contextmanager
+def stoppable(news: News) -> Iterator[None]:
+    """Let the signals that stop us become news; one that was ignored when we were started remains so."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    ours = [number for number in STOPS if before[number] is not signal.SIG_IGN]
+    for number in ours:
+        signal.signal(number, lambda came, _: news.put(came))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run the steps; return the exit status."""
-    steps, outcomes = chosen(names), []
-    for alone, lanes_there in ((False, 2), (True, 1)):
-        with ThreadPoolExecutor(max_workers=lanes_there) as lanes:
-            outcomes += follow({lanes.submit(perform, step): step for step in steps if step.alone is alone})
-    failed = [outcome.step.name for outcome in outcomes if outcome.status != 0]
+    steps, news = chosen(arguments), News()
+    gate = Gate(news)
+    with stoppable(news):
+        for alone, lanes in ((False, 2), (True, 1)):
+            number = gate.go([step for step in steps if step.alone is alone], lanes)
+            if number:
+                print("gate: stopped", file=sys.stderr)
+                return 128 + number
+    failed = [outcome.step.name for outcome in gate.outcomes if outcome.status != 0]
     if failed:
         print(f"\nfailed: {', '.join(failed)}")
-    skipped = sum(outcome.skipped for outcome in outcomes)
+    skipped = sum(outcome.skipped for outcome in gate.outcomes)
     print(f"\n{skipped} {SKIPPED}" if skipped else "")
-    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+    print(f"{len(gate.outcomes) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 

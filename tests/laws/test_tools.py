@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tools import chapters, diagram, gate, pins, setup, tree
+from tools import chapters, diagram, pins, setup, tree
 from tools.chapters import Table
 
 SENTENCE = """\
@@ -127,48 +127,6 @@ def test_a_lock_is_judged(lock: str, complaint: str | None) -> None:
     assert expected == pins.complaints("lock", lock, [Requirement("aioquic<1.8")])
 
 
-def test_a_step_of_the_gate_fails_with_its_words() -> None:
-    """A step that ends with a status is reported with that status and what it said."""
-    code = "import sys; print('words'); sys.exit(3)"
-    outcome = gate.perform(gate.Step("broken", ("-c", code)))
-    assert (3, "words\n") == (outcome.status, outcome.output)
-
-
-def test_a_step_of_the_gate_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that never ends is stopped, and has failed."""
-    monkeypatch.setattr(gate, "LIMIT", 0.2)
-    outcome = gate.perform(gate.Step("endless", ("-c", "import threading; threading.Event().wait()")))
-    assert outcome.status != 0
-    assert "stopped: not done after" in outcome.output
-
-
-def test_the_gate_counts_what_failed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """All steps run whatever became of the others, and the last line counts them."""
-    steps = (gate.Step("bad", ("-c", "raise SystemExit(1)")), gate.Step("good", ("-c", "")))
-    monkeypatch.setattr(gate, "STEPS", steps)
-    assert 1 == gate.main([])
-    assert "1 passed, 1 failed" == capsys.readouterr().out.splitlines()[-1]
-    assert 0 == gate.main(["good"])
-    assert "1 passed, 0 failed" == capsys.readouterr().out.splitlines()[-1]
-
-
-def test_the_gate_counts_what_is_skipped(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A step that skips is not failed, and the number of what it skipped is told."""
-    monkeypatch.setattr(gate, "STEPS", (gate.Step("lab", ("-c", "print('SKIPPED lab: no namespaces')")),))
-    assert 0 == gate.main([])
-    assert "ok, 1 SKIPPED" in capsys.readouterr().out
-
-
-def test_the_gate_knows_its_steps() -> None:
-    """A step that does not exist is named with those that do."""
-    with pytest.raises(SystemExit, match=r"no such step: nonsense \(there are: tests"):
-        gate.chosen(["nonsense"])
-
-
 def test_set_up_blames_the_network() -> None:
     """When the index cannot be reached, set-up says so and what to do, with the last words it heard."""
     said = setup.explain(
@@ -215,9 +173,3 @@ def test_a_selector_that_finds_nothing_is_an_error() -> None:
 def test_relative_imports_are_read_as_absolute() -> None:
     """The reader of imports names modules of the tree in full."""
     assert "tools.chapters" in tree.imports(Path("tools/diagram.py"))
-
-
-def test_the_gate_goes_through_every_room_of_tests() -> None:
-    """A room of tests that is new is not forgotten by the gate."""
-    rooms = {path.parts[1] for path in tree.select("tests/*/test_*.py")}
-    assert set(gate.ROOMS) == rooms
