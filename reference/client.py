@@ -38,7 +38,7 @@ from reference.opus import AudioError
 from reference.probe import round_trips
 from reference.program import AUDIO, Program
 from reference.quic.traces import traces
-from reference.talk import AudioPlan
+from reference.talk import LONGEST_DELAY, PLAYOUT_DELAY, AudioPlan
 from reference.tokens import token_of
 
 GROUPS, GROUP = 8, 4
@@ -46,6 +46,7 @@ KEEP_ALIVE, ALIAS = 5.0, 255
 RELAY = "127.0.0.1:4433"
 IDENTITY = Path("client.identity")
 Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
+Delay = Annotated[int, typer.Option(min=20, max=LONGEST_DELAY, help="ms that sound is held back")]
 Pin = Annotated[str, typer.Option("--relay-fingerprint", help="TLS fingerprint the relay must have")]
 
 
@@ -70,6 +71,7 @@ class Options:
     token_file: Annotated[Path | None, typer.Option(help="a file with the token")] = None
     send: Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")] = "none"
     record: Annotated[Path | None, typer.Option(help="WAV file for what is heard, written anew")] = None
+    playout_delay: Delay = PLAYOUT_DELAY
     path: Annotated[Way, typer.Option(help="the way of the media")] = Way.AUTO
     interface: Annotated[list[str] | None, typer.Option(help="advertise this one's addresses only")] = None
     avoid_interface: Annotated[list[str] | None, typer.Option(help="never advertise this one's")] = None
@@ -88,7 +90,7 @@ class Options:
         except ValueError as error:
             raise CommandError(f"--interface: {error}") from error
         try:
-            plan = AudioPlan.checked(self.send, self.record, speaker=self.speaker)
+            plan = AudioPlan.checked(self.send, self.record, self.playout_delay, speaker=self.speaker)
         except AudioError as error:
             raise CommandError(str(error), AUDIO) from error
         return Program(account, plan, as_json=self.as_json, use=use, avoid=avoid)

@@ -24,18 +24,25 @@ if TYPE_CHECKING:
     from reference.opus import Frame
     from reference.voice import Speak
 
+PLAYOUT_DELAY, LONGEST_DELAY = 60, 1000
+"""Milliseconds that sound is held back unless something else is asked for, and at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioPlan:
-    """What a call sends and where it goes: `send` is none, tone, mic or a WAV file, already checked."""
+    """What a call sends and where it goes: `send` is none, tone, mic or a WAV file, already checked.
+
+    `playout_delay` is how long, in ms, sound is held back, so that what comes late can still be played.
+    """
 
     send: str = "none"
     record: Path | None = None
     speaker: bool = False
+    playout_delay: int = PLAYOUT_DELAY
     frames: tuple[Frame, ...] = field(default=(), repr=False)
 
     @classmethod
-    def checked(cls, send: str, record: Path | None, *, speaker: bool) -> AudioPlan:
+    def checked(cls, send: str, record: Path | None, playout_delay: int, *, speaker: bool) -> AudioPlan:
         """Read the file and try the devices before a call is placed; raises AudioError."""
         frames: tuple[Frame, ...] = ()
         if send != "none" or record is not None or speaker:
@@ -48,7 +55,7 @@ class AudioPlan:
             Speaker().close()
         if record is not None:
             WavWriter(record).close()
-        return cls(send, record, speaker, frames)
+        return cls(send, record, speaker, playout_delay, frames)
 
 
 class Talk:
@@ -59,7 +66,7 @@ class Talk:
 
     def __init__(self, plan: AudioPlan, speak: Speak, fail: Callable[[str], None]) -> None:
         """Open what codecs the plan needs, and the recording; raises AudioError."""
-        self.playout = Playout()
+        self.playout = Playout(max(1, plan.playout_delay // media.FRAME_MS))
         self.sent = 0
         self.finished = asyncio.Event()
         self._speak = speak

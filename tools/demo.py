@@ -33,6 +33,8 @@ OUT = ROOT / "out" / "demo"
 SAMPLES = ROOT / "reference" / "samples"
 ALIKE = 0.9
 """The similarity from which on a recording is what was sent."""
+PATIENT = 400
+"""Milliseconds that the clients hold sound back: a machine that is busy with something else is heard less."""
 RELAY_SAYS = {
     "ready": "ready at {addr}",
     "registered": "registered {fingerprint}",
@@ -179,7 +181,8 @@ def loopback() -> str:
 
 def sound(cast: Troupe, who: str) -> tuple[object, ...]:
     """Return the options by which a party sends its sample and records what it hears."""
-    return "--send", SAMPLES / f"{who}.wav", "--record", cast.folder / f"{who}.wav"
+    files = "--send", SAMPLES / f"{who}.wav", "--record", cast.folder / f"{who}.wav"
+    return *files, "--playout-delay", PATIENT
 
 
 def ends(process: Process) -> Iterator[str]:

@@ -59,3 +59,20 @@ def test_a_talk_that_is_over_does_not_start() -> None:
         assert ([], False, False) == (spoken, talk._pace.started, talk.ready)
 
     run(scenario())
+
+
+@pytest.mark.parametrize(("delay", "held"), [(20, 1), (60, 3), (400, 20)])
+def test_sound_is_held_back_as_long_as_is_asked_for(delay: int, held: int) -> None:
+    """Playing begins with the packet that fills the delay, so what is late by less than it is heard."""
+
+    async def scenario() -> None:
+        talk = Talk(AudioPlan(playout_delay=delay), lambda _: None, lambda _: None)
+        for number in range(1, held + 1):
+            assert not talk.playout.take().started
+            talk.hear(
+                Header(codec=Codec.OPUS_24K, sequence=number, timestamp=20 * number).encode() + b"sound"
+            )
+        assert b"sound" == talk.playout.take().payload
+        talk.close()
+
+    run(scenario())
