@@ -6,12 +6,16 @@ The first call is accepted with AcceptTrusted, and the two ends find a direct pa
 AcceptGeneric, and the relay carries it; in the third one the two have different relays, and the link between
 these carries it. Relays and clients are processes of their own. Recordings, logs and identities are left
 under out/demo/. The exit status is 0 only when each call took the path it should, every packet arrived and
-all recordings match.
+all recordings match; 1 when not, 2 when the command line is wrong, 130 when it was interrupted.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +30,7 @@ from rich.text import Text
 from reference import identity
 from reference.audio import AudioError, read_wav, similarity
 from reference.display import sentence
+from tools.ending import ending, refusal
 from tools.linked import linked
 from tools.processes import ROOT, Event, Process, ProcessError, Troupe, troupe
 
@@ -35,6 +40,18 @@ ALIKE = 0.9
 """The similarity from which on a recording is what was sent."""
 PATIENT = 400
 """Milliseconds that the clients hold sound back: a machine that is busy with something else is heard less."""
+LISTEN = """\
+listen:      {out}/direct/callee-heard.wav is what the callee heard the caller say,
+             caller-heard.wav what the caller heard; relay/ and linked/ have the same
+similarity:  how alike what was said and what was heard are: 1 is the same, {alike} is enough
+beside them: what each party told (.jsonl), the relays' logs (.log), the identities
+next:        docs/tutorial.md does the same by hand"""
+LOOK = "look: {out}/ holds what each party heard (-heard.wav), told (.jsonl) and logged (.log)"
+BUSY = (
+    "this machine is busy (load {load:.1f} on {there} processors), which may be why; try again when it is not"
+)
+ORPHAN = ("setpriv", "--pdeathsig", "TERM")
+"""What ends the program that it becomes when we are killed and cannot do that ourselves."""
 RELAY_SAYS = {
     "ready": "ready at {addr}",
     "registered": "registered {fingerprint}",
@@ -76,9 +93,23 @@ class Flow:
     def faults(self) -> Iterator[str]:
         """Yield a sentence for all that is not as it should be."""
         if not self.sent or self.received != self.sent or self.lost:
-            yield f"{self.direction}: {self.received} of {self.sent} packets arrived, {self.lost} were lost"
+            yield f"{self.direction}: {self._counts()}"
         if self.similarity < ALIKE:
             yield f"{self.direction}: the recording is not what was said: {self.similarity:.3f} of {ALIKE}"
+
+    def _counts(self) -> str:
+        """Say how what was sent and what arrived differ; the receiver counts the gaps in what it hears."""
+        missing = self.sent - self.received
+        if not self.sent:
+            return "nothing was sent"
+        if missing < 0:
+            return f"{self.sent} packets were sent, and {self.received} arrived"
+        if self.lost > missing:
+            return f"{self.received} of {self.sent} packets arrived, and yet {self.lost} are counted as lost"
+        return (
+            f"{missing} of {self.sent} packets did not arrive: {self.lost} in between, "
+            f"{missing - self.lost} at the beginning or the end"
+        )
 
 
 @dataclass(frozen=True)
@@ -181,8 +212,13 @@ def loopback() -> str:
 
 def sound(cast: Troupe, who: str) -> tuple[object, ...]:
     """Return the options by which a party sends its sample and records what it hears."""
-    files = "--send", SAMPLES / f"{who}.wav", "--record", cast.folder / f"{who}.wav"
+    files = "--send", SAMPLES / f"{who}.wav", "--record", heard_by(who, cast.folder)
     return *files, "--playout-delay", PATIENT
+
+
+def heard_by(who: str, folder: Path) -> Path:
+    """Return where the recording of what a party heard stands: what the other one said."""
+    return folder / f"{who}-heard.wav"
 
 
 def ends(process: Process) -> Iterator[str]:
@@ -196,13 +232,14 @@ def carried(log: list[Event], wanted: int) -> Iterator[str]:
     """Yield a sentence when a relay did not forward as many packets as were its to forward."""
     counts = [int(one["datagrams_forwarded_total"]) for one in log if one["event"] == "stopped"]
     if counts != [wanted]:
-        yield f"the relay forwarded {counts or 'an unknown number of'} packets, not {wanted}"
+        counted = " and ".join(map(str, counts)) or "an unknown number of"
+        yield f"the relay forwarded {counted} packets, not {wanted}"
 
 
 def flow(folder: Path, sender: Process, receiver: Process) -> Flow:
     """Compare what one party sent with what the other received."""
     sent, received = sender.event("ended"), receiver.event("ended")
-    said, heard = read_wav(SAMPLES / f"{sender.name}.wav"), read_wav(folder / f"{receiver.name}.wav")
+    said, heard = read_wav(SAMPLES / f"{sender.name}.wav"), read_wav(heard_by(receiver.name, folder))
     alike = similarity(said, heard).correlation
     counts = int(sent.get("sent", 0)), int(received.get("received", 0)), int(received.get("lost", 0))
     return Flow(f"{sender.name} → {receiver.name}", *counts, alike)
@@ -263,37 +300,69 @@ def perform(name: str, console: Console) -> tuple[Scene | None, list[str]]:
     folder = OUT / name
     folder.mkdir(parents=True)
     try:
-        with troupe(folder) as cast, console.status("starting") as status:
+        with troupe(folder, guarded()) as cast, console.status("starting") as status:
 
             def say(text: str) -> None:
                 console.print(text)
                 status.update(f"{text} …")
 
             scene = CALLS[name](cast, say)
-    except (ProcessError, AudioError, identity.IdentityFileError, OSError) as error:
+    except (ProcessError, AudioError, identity.IdentityFileError) as error:
         return None, [f"{name}: {error}"]
+    except OSError as error:
+        return None, [f"{name}: {refusal(error)}"]
+    for place in folder.iterdir():
+        if not place.stat().st_size:  # a log in which nothing was said
+            place.unlink()
     show(console, scene)
     faults = [*scene.faults, *(it for one in scene.flows for it in one.faults())]
     return scene, [f"{name}: {why}" for why in faults]
 
 
-def main() -> int:
-    """Perform every call; return the exit status."""
-    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
-    shutil.rmtree(OUT, ignore_errors=True)
-    faults = [fault for name in CALLS for fault in perform(name, console)[1]]
-    console.print(f"Recordings, logs and identities are in {OUT.relative_to(ROOT)}.")
+def guarded() -> dict[str, tuple[str, ...]]:
+    """Return what stands before each program, so that none outlives us; nothing, where that cannot be."""
+    try:
+        there = subprocess.run([*ORPHAN, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:  # there is no such command
+        there = False
+    names = ("caller", "callee", "relay", "north", "south")
+    return dict.fromkeys(names, ORPHAN) if there else {}
+
+
+def busy() -> str:
+    """Say that this machine has more to do than it has processors for; nothing, when it has not."""
+    load, there = 0.0, os.cpu_count() or 1
+    with contextlib.suppress(AttributeError, OSError):  # not every system counts it
+        load = os.getloadavg()[0]
+    return BUSY.format(load=load, there=there) if load > there else ""
+
+
+def concluded(console: Console, faults: Sequence[str]) -> int:
+    """Say what came of it all, and where to go from here; return the exit status."""
+    out = OUT.relative_to(ROOT) if OUT.is_relative_to(ROOT) else OUT
+    if not faults:
+        paths = "directly, through the relay, and across two relays"
+        console.print(f"[green]Both heard what the other said, {paths}.")
+        console.print(LISTEN.format(out=out, alike=ALIKE), soft_wrap=True)
+        return 0
     for fault in faults:
         print(f"demo: failed: {fault}", file=sys.stderr)
-    if not faults:
-        console.print(
-            "[green]Both heard what the other said, directly, through the relay, and across two relays."
-        )
-    return 1 if faults else 0
+    print(*filter(None, (busy(), LOOK.format(out=out))), sep="\n", file=sys.stderr)
+    return 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Perform every call; return the exit status."""
+    form = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser("python -m tools.demo", description=__doc__, formatter_class=form).parse_args(
+        arguments
+    )
+    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
+    if OUT.exists():
+        shutil.rmtree(OUT)
+    return concluded(console, [fault for name in CALLS for fault in perform(name, console)[1]])
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("demo: stopped")
+    with ending("demo"):
+        sys.exit(main(sys.argv[1:]))
