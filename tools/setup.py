@@ -2,7 +2,8 @@
 
 Rules of this file: only the standard library, because nothing else is there yet; nothing is done
 when nothing changed (a stamp in `.venv` tells); whatever takes longer than two seconds shows that
-it lives; whatever goes wrong ends in one paragraph that says what to do.
+it lives; whatever goes wrong ends in one paragraph that says what to do, and ctrl-C in a line; what
+was stopped goes on when it is run again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ STAMP = ENVIRONMENT / ".directcall-stamp"
 PINS = ROOT / "requirements" / "dev.txt"
 OLDEST = (3, 11)
 NEWER_NAMES = ("python3.14", "python3.13", "python3.12", "python3.11")
+GRACE = 2.0
+"""Seconds that an installer has to tidy up when it is interrupted."""
+INTERRUPTED = 130
+"""The exit status of what ctrl-C has ended, as shells give it."""
 NETWORK_SIGNS = ("Retrying", "ConnectionError", "NewConnectionError", "timed out", "No matching distribution")
 
 
@@ -126,9 +131,24 @@ def run(command: list[str], label: str, total: int = 0) -> None:
         text=True,
         errors="replace",
     )
+    output: list[str] = []
+    progress = Progress()
+    try:
+        _follow(process, label, total, progress, output)
+    finally:
+        progress.done()
+        _end(process)
+    if process.returncode != 0:
+        raise SetupError(explain(label, output))
+
+
+def _follow(
+    process: subprocess.Popen[str], label: str, total: int, progress: Progress, output: list[str]
+) -> None:
+    """Show how far a command is until it has said its last line; what it says is added to `output`."""
     lines: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
-    progress, output, doing = Progress(), [], ""
+    doing = ""
     while True:
         try:
             line = lines.get(timeout=1)
@@ -136,13 +156,20 @@ def run(command: list[str], label: str, total: int = 0) -> None:
             progress.show(f"{label}{doing}")
             continue
         if line is None:
-            break
+            process.wait()
+            return
         output.append(line)
         doing = _doing(line, sum(text.startswith("Collecting ") for text in output), total) or doing
         progress.show(f"{label}{doing}")
-    progress.done()
-    if process.wait() != 0:
-        raise SetupError(explain(label, output))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Wait for a command that was interrupted as we were; end it when it does not end by itself."""
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _doing(line: str, collected: int, total: int) -> str:
@@ -162,6 +189,12 @@ def explain(label: str, output: list[str]) -> str:
             f"same command again, it goes on where it stopped. The installer's last words:\n{tail}"
         )
     return f"{label} failed. The last lines of what it said:\n{tail}"
+
+
+def refusal(error: OSError) -> str:
+    """Say what the system refused, and what to do when the tree is somebody else's."""
+    place, why = error.filename or ROOT, (error.strerror or str(error)).lower()
+    return f"{place}: {why}. If this tree is not yours to read and write, work in a copy of your own."
 
 
 def make_environment() -> None:
@@ -198,6 +231,12 @@ def main() -> int:
     except SetupError as error:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"set-up failed: {refusal(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("set-up stopped", file=sys.stderr)
+        return INTERRUPTED
     print("set-up done", file=sys.stderr)
     return 0
 

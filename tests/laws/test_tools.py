@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from tests.terminal import CTRL_C, GUARD, terminal
 from tools import chapters, diagram, pins, setup, tree
 from tools.chapters import Table
 
@@ -19,6 +22,20 @@ SENTENCE = """\
 """
 HASH = "    --hash=sha256:" + "0" * 64
 ADDRESS = "https:/" + "/index/simple"  # in two parts, because no file may name one
+INSTALLER = """
+import signal, socket
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+life = socket.create_connection(('127.0.0.1', {port}))
+print('Collecting aioquic==1', flush=True)
+life.recv(1)
+"""
+SETUP = """
+import sys
+from tools import setup
+setup.GRACE = 0.1
+setup.up_to_date = lambda: setup.run([sys.executable, '-c', {installer!r}], 'installing', 9)
+sys.exit(setup.main())
+"""
 CALL = Table(
     "States",
     ("from", "event", "by", "to"),
@@ -162,6 +179,35 @@ def test_set_up_fails_with_what_the_command_said() -> None:
     """A command that fails is told with its last lines."""
     with pytest.raises(setup.SetupError, match=r"trying failed(.|\n)*broken"):
         setup.run([sys.executable, "-c", "print('broken'); raise SystemExit(1)"], "trying")
+
+
+def test_set_up_names_what_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that the system refuses is named with the reason and what to do, without a traceback."""
+    monkeypatch.setattr(setup, "STAMP", tmp_path)
+    monkeypatch.setattr(setup, "up_to_date", lambda: not setup.STAMP.read_text(encoding="utf-8"))
+    assert 1 == setup.main()
+    assert capsys.readouterr().err == (
+        f"set-up failed: {tmp_path}: is a directory. "
+        "If this tree is not yours to read and write, work in a copy of your own.\n"
+    )
+
+
+def test_set_up_can_be_stopped() -> None:
+    """Ctrl-C ends set-up and what it runs, in one line and with status 130."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        server.settimeout(GUARD)
+        installer = INSTALLER.format(port=server.getsockname()[1])
+        with terminal((sys.executable, "-c", SETUP.format(installer=installer)), tree.ROOT) as shown:
+            life, _ = server.accept()
+            shown.until("installing: 1 of 9, aioquic")
+            shown.type(CTRL_C)
+            assert 130 == shown.end()
+    assert "set-up stopped" == shown.text.strip().rpartition("\x1b[2K")[2]
+    with closing(life):
+        life.settimeout(GUARD)
+        assert b"" == life.recv(1)
 
 
 def test_a_selector_that_finds_nothing_is_an_error() -> None:
