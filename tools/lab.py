@@ -27,6 +27,7 @@ from reference import identity
 from reference.audio import AudioError
 from tools import lab_network as network
 from tools.demo import WIDTH, Taken, ends, flow, sound
+from tools.ending import ending
 from tools.lab_network import FOUR, HOSTS, SIX, WAN, NetworkError
 from tools.lab_scenes import SCENES, Check, Outcome, Scene, addresses, other
 from tools.processes import ROOT, Process, ProcessError, Troupe, troupe
@@ -218,7 +219,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with ending("lab"):
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("lab: stopped")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import schemas
+from tools.ending import ending
 
 CHAPTER = Path(__file__).resolve().parent.parent / "spec" / "phases.md"
 BEGIN, END = "<!-- messages -->", "<!-- /messages -->"
@@ -55,11 +56,14 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 def main(chapter: Path = CHAPTER) -> int:
-    """Write the table into the chapter; return the exit code."""
-    text = chapter.read_text(encoding="utf-8")
-    chapter.write_bytes(inserted(text).encode())
+    """Write the table into the chapter, if it is another one; return the exit code."""
+    there = chapter.read_text(encoding="utf-8")
+    wanted = inserted(there)
+    if wanted != there:
+        chapter.write_bytes(wanted.encode())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending("schemas"):
+        sys.exit(main())

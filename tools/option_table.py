@@ -16,6 +16,7 @@ from reference.configuration import bounds, keys, kind_of
 from reference.document import KINDS, written
 from reference.options import Options
 from reference.reload import RELOADED
+from tools.ending import ending
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "operate-a-relay.md"
 BEGIN, END = "<!-- options -->", "<!-- /options -->"
@@ -58,10 +59,14 @@ def _value(key: str) -> str:
 
 
 def main(page: Path = PAGE) -> int:
-    """Write the table into the page; return the exit status."""
-    page.write_bytes(inserted(page.read_text(encoding="utf-8")).encode())
+    """Write the table into the page, if it is another one; return the exit status."""
+    there = page.read_text(encoding="utf-8")
+    wanted = inserted(there)
+    if wanted != there:
+        page.write_bytes(wanted.encode())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ending("options"):
+        sys.exit(main())

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from tools.chapters import ROOT
+from tools.ending import ending
 
 VERSION = re.compile(r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){1,2}$|^dev$")
 """What a version may be called: numbers as in a release, or `dev` for what is not released."""
@@ -137,6 +138,12 @@ def main(
     if not VERSION.match(version):
         raise typer.BadParameter(f"{version!r} is no version: numbers with dots between, as 0.1, or dev")
     out = ROOT / "out" / "publish"
+    with ending("publish"):
+        perform(out, version, branch, push)
+
+
+def perform(out: Path, version: str, branch: str, push: str) -> None:
+    """Build the site in `out` and publish it as a version, or end with status 1."""
     try:
         print(run(sys.executable, "-m", "tools.site", "--out", str(out), "--versions"))
         if push:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tools.ending import ending
 from tools.processes import ROOT, ProcessError
 from tools.recording import order, picture, verdicts
 from tools.recording.dialogue import Reading
@@ -108,7 +109,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with ending("record"):
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("record: stopped")

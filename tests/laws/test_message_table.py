@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_a_table_that_has_drifted_is_mended(tmp_path: Path) -> None:
     written = chapter.read_text(encoding="utf-8")
     assert written == old.replace("old", f"\n{message_table.drawn()}\n")
     assert written == message_table.inserted(written)
+
+
+def test_a_table_that_is_right_is_not_written(tmp_path: Path) -> None:
+    """A chapter that has its table is left alone, so that it need not be one that can be written."""
+    chapter = tmp_path / "phases.md"
+    chapter.write_bytes(message_table.CHAPTER.read_bytes())
+    os.utime(chapter, (0, 0))
+    assert 0 == message_table.main(chapter)
+    assert 0 == chapter.stat().st_mtime
 
 
 @pytest.mark.parametrize("times", [0, 2])

@@ -11,6 +11,8 @@ import yaml
 from griffe import Class, Function
 
 from tools.chapters import ROOT, every_requirement, fences
+from tools.ending import ending
+from tools.site import __main__ as command
 from tools.site import api, assembly, configuration, decisions, home
 from tools.site.linking import Linking
 
@@ -203,3 +205,22 @@ def test_the_citation_is_that_of_the_package() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (project["version"], project["license"]) == (citation["version"], citation["license"])
     assert f"version {project['version']}." in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_site_names_what_it_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A place that the system refuses is named with the reason, in a line, with status 1."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setattr(assembly, "assemble", lambda: ({"index.md": "# Here"}, []))
+    with pytest.raises(SystemExit, match=rf"^docs: cannot go on: {blocked}/docs: not a directory$"):
+        command.main("none", blocked)
+    assert ("", "") == capsys.readouterr()
+
+
+def test_a_tool_that_is_interrupted_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends a tool with one line that names it, and the status that shells give."""
+    with pytest.raises(SystemExit) as ended, ending("docs"):
+        raise KeyboardInterrupt
+    assert (130, "docs: stopped\n") == (ended.value.code, capsys.readouterr().err)

@@ -1,6 +1,7 @@
 """`python -m tools.site`: assembles the tree of pages in out/docs/, and builds the site out/site/ from it.
 
-Any complaint of the assembly or of the builder ends it with exit status 1.
+Any complaint of the assembly or of the builder ends it with exit status 1, and so does a file that cannot be
+written; ctrl-C with 130.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from tools.chapters import ROOT
+from tools.ending import ending
 from tools.site import assembly, configuration, crawl
 
 OUT = ROOT / "out"
@@ -58,16 +60,23 @@ def main(
     versions: Annotated[bool, typer.Option("--versions", help="Show a selector of versions.")] = False,
 ) -> None:
     """Assemble the pages, build the site and follow its links."""
+    with ending("docs"):
+        pages, complaints = made(builder, out, versions=versions)
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    if complaints:
+        raise typer.Exit(1)
+    print(f"{pages} files became {out / 'site'}")
+
+
+def made(builder: Builder, out: Path, *, versions: bool) -> tuple[int, list[str]]:
+    """Write the tree and build its site; return how many files it has and what is wrong, a sentence each."""
     pages, complaints = assembly.assemble()
     if not complaints:
         write(pages, out / "docs")
         (out / "mkdocs.yml").write_text(configuration.written(pages, versions=versions), encoding="utf-8")
         complaints = build(builder, out)
-    for complaint in complaints:
-        print(complaint, file=sys.stderr)
-    if complaints:
-        raise typer.Exit(1)
-    print(f"{len(pages)} files became {out / 'site'}")
+    return len(pages), complaints
 
 
 if __name__ == "__main__":
