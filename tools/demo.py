@@ -358,8 +358,12 @@ def main(arguments: Sequence[str]) -> int:
         arguments
     )
     console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH)
-    if OUT.exists():
+    try:
         shutil.rmtree(OUT)
+    except FileNotFoundError:  # nobody has run it yet
+        pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(OUT)) from error  # the name was that inside its folder
     return concluded(console, [fault for name in CALLS for fault in perform(name, console)[1]])
 
 

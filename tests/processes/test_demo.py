@@ -127,7 +127,7 @@ def test_the_demo_names_what_it_cannot_write(tmp_path: Path, monkeypatch: pytest
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setattr(demo, "OUT", blocked / "demo")
-    says = rf"^demo: cannot go on: {blocked}/demo/direct: not a directory$"
+    says = rf"^demo: cannot go on: {blocked}/demo: not a directory$"
     with pytest.raises(SystemExit, match=says), ending("demo"):
         demo.main([])
 
