@@ -4,11 +4,12 @@ The tests go first, beside steps that are light; what uses the whole machine com
 
 Rules of this file: every step runs whatever became of the others; a step that does not end in time
 has failed; what a failed step said is printed whole. Of a step that holds, its line says what it counted,
-and what it could not do here stands above that; only a step that talks (the suite, the laboratory, the
-pages) is printed whole then too. What is skipped is counted; the last line is `N passed, N failed`, and
-the exit status is 0 only when none failed, 2 when a step is named that is none. While steps run, a terminal
-shows how far each is, and a log gets a line about that every half minute. Ctrl-C, SIGTERM and SIGHUP end
-everything that was started, and the status is 128 and the number of the signal.
+and above that stands what it could not do here, and how much the time machine played; only a step that
+talks (the suite, the laboratory, the pages) is printed whole then too. What is skipped is counted; the last
+line is `N passed, N failed`, and the exit status is 0 only when none failed, 2 when a step is named that is
+none. While steps run, a terminal shows how far each is, and a log gets a line about that every half minute.
+Ctrl-C, SIGTERM and SIGHUP end everything that was started, and the status is 128 and the number of the
+signal.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ SKIPPED = "SKIPPED"
 COUNTED = re.compile(r"^=+ (?P<counts>\d+ [a-z]+(?:, \d+ [a-z]+)*) in [\d.]+s(?: \([\d:]+\))? =+$")
 """The last line of pytest."""
 SKIPS = re.compile(rf"^{SKIPPED}(?: \[(?P<times>\d+)\])?\b.*$", re.MULTILINE)
+REMARKS = re.compile(rf"^(?:{SKIPPED}\b|time machine: ).*$", re.MULTILINE)
 GRACE, HASTE = 10.0, 2.0
 """Seconds that a step may take to stop when its time is over, and when somebody wants to leave."""
 PULSE = 30.0
@@ -68,9 +70,9 @@ class Outcome(NamedTuple):
     output: str
 
     @property
-    def skips(self) -> list[str]:
-        """The lines that say what was skipped: here it cannot be done, and that is told."""
-        return [found[0] for found in SKIPS.finditer(self.output)]
+    def remarks(self) -> list[str]:
+        """The lines that are for everybody: what cannot be done here, and how much was tried."""
+        return REMARKS.findall(self.output)
 
     @property
     def skipped(self) -> int:
@@ -223,7 +225,7 @@ def report(outcome: Outcome) -> None:
     if outcome.step.talks or outcome.status != 0:
         print(f"\n--- {outcome.step.name}\n{outcome.output.rstrip()}\n---")
     else:
-        print(*(f"  {line}\n" for line in outcome.skips), sep="", end="")
+        print(*(f"  {line}\n" for line in outcome.remarks), sep="", end="")
     print(f"{outcome.step.name:<15}{outcome.seconds:>7.1f} s  {word}", flush=True)
 
 

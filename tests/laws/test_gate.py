@@ -39,6 +39,7 @@ dots [ 50%]
 more dots [100%]
 
 SKIPPED [2] a.py:1: no device
+time machine: 9,000 combinations of phases played
 === 3 passed, 2 skipped in 442.10s (0:07:22) ===
 """
 
@@ -66,10 +67,13 @@ def test_a_step_of_the_gate_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_that_holds_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of tests that pass, their count and what they skipped are told, and no dots."""
+    """Of tests that pass, their count, what they skipped and what they played are told, and no dots."""
     gate.report(gate.Outcome(gate.Step("tests", ()), 0, 442.1, SAID))
-    expected = "  SKIPPED [2] a.py:1: no device\ntests            442.1 s  ok, 3 passed, 2 skipped\n"
-    assert expected == capsys.readouterr().out
+    assert [
+        "  SKIPPED [2] a.py:1: no device",
+        "  time machine: 9,000 combinations of phases played",
+        "tests            442.1 s  ok, 3 passed, 2 skipped",
+    ] == capsys.readouterr().out.splitlines()
 
 
 def test_a_step_that_fails_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
