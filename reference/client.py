@@ -18,12 +18,12 @@ import typer
 from reference import identity as identities
 from reference import interfaces
 from reference.commandline import (
-    HEX,
     CommandError,
     address,
     build,
     command,
     complaints,
+    fingerprint_of,
     fingerprint_of_relay,
     finish,
     phase_of,
@@ -41,7 +41,6 @@ from reference.quic.traces import traces
 from reference.talk import AudioPlan
 from reference.tokens import token_of
 
-GROUPS, GROUP = 8, 4
 KEEP_ALIVE, ALIAS = 5.0, 255
 RELAY = "127.0.0.1:4433"
 IDENTITY = Path("client.identity")
@@ -156,12 +155,12 @@ def listen(options: ListenOptions) -> None:
 
 def call(options: CallOptions) -> None:
     """Call somebody, talk, and hang up."""
-    target, groups = options.target, options.target.split(":")
-    if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
-        why = "it has eight groups of four lowercase hex digits, joined by ':'"
-        raise CommandError(f"{target!r} is no fingerprint: {why}")
+    target = fingerprint_of(options.target)
     with options.limits() as limits:
-        finish(options.program(Answer.REJECT).call(target, options.duration, limits, stay=options.stay))
+        program = options.program(Answer.REJECT)
+        if target == program.handset.core.account.identity.fingerprint:
+            raise CommandError(f"{target} is {options.identity} itself: a call takes two identities")
+        finish(program.call(target, options.duration, limits, stay=options.stay))
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall client.")

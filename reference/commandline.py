@@ -28,6 +28,7 @@ from reference.core.phases import IMPLEMENTED, Phase
 Options = TypeVar("Options")
 HEX = frozenset("0123456789abcdef")
 TLS_DIGITS = 64
+GROUPS, GROUP = 8, 4
 WRONG = 2
 """Exit status of a command line that cannot be followed."""
 UNCOUNTABLE = "is no number to count with"
@@ -129,6 +130,15 @@ def relay_of(text: str) -> str:
     if reason:
         raise CommandError(f"--relay {text}: no relay can be there: {reason}")
     return reachable
+
+
+def fingerprint_of(text: str) -> str:
+    """Return the fingerprint of a person, as it has to be written."""
+    groups = text.split(":")
+    if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
+        why = "it has eight groups of four lowercase hex digits, joined by ':'"
+        raise CommandError(f"{text!r} is no fingerprint: {why}")
+    return text
 
 
 def fingerprint_of_relay(text: str) -> str:

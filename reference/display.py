@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from reference.core.errors import HangupReason
+from reference.core.line import Line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -41,6 +44,19 @@ SENTENCES = {
     "error": "error: {why}",
     "ended": "the call is over: {reason}",
 }
+ENDS = {
+    "Normal": "the other end hung up or was lost",
+    "Busy": "a limit of calls is reached here or there; later it may do (Busy)",
+    "Declined": "the other end rejected it",
+    "Timeout": "nobody answered in time",
+    "Error": "the relay stopped or could not go on with it (Error)",
+    "connection lost": "the connection to the relay was lost",
+    "no room": "the relay lets us into its room no more",
+    "taken over": "another connection of this identity goes on with it",
+}
+"""What the reasons of an end mean (spec/errors.md, Reasons); the others are words of ours already."""
+REFUSED = "the relay refused it: nobody is registered there, or the relay does not say why (Error)"
+"""What Error means before it rings: mostly that nobody is there (CALL-10), which a Hangup cannot say."""
 WORDS: dict[tuple[str, object], str] = {
     ("address", None): "no address: it did not answer in time",
     ("role", "none"): "no direct path",
@@ -60,6 +76,9 @@ def sentence(event: str, members: Mapping[str, object]) -> str:
     words = {
         key: WORDS.get((key, value), value) for key, value in members.items() if not isinstance(value, list)
     }
+    if event == "ended":
+        refused = (members["reason"], members.get("line")) == (HangupReason.ERROR, Line.PLACED)
+        words["reason"] = REFUSED if refused else ENDS.get(str(members["reason"]), members["reason"])
     more = (MEDIA if "sent" in members else "") + (ALIAS if members.get("alias") else "")
     return form.format_map(words) + more.format_map(members)
 

@@ -25,7 +25,10 @@ ALARMS = (Alarm.DIRECT, Alarm.HEAD_START, Alarm.REPORT, Alarm.SILENCE, Alarm.FAR
 
 
 class Paths:
-    """The direct path and the relay path of one call; `over` says that there is none any more."""
+    """The direct path and the relay path of one call; `over` says that there is none any more.
+
+    `left` tells that the other end closed the direct path, as one does who hangs up, and was not heard since.
+    """
 
     def __init__(self, race: Race, seat: Seat, account: Account, timers: Timers[Alarm]) -> None:
         """Prepare; nothing is dialled before `start`."""
@@ -38,7 +41,7 @@ class Paths:
         self._timers = timers
         self._began = 0.0
         self._silent = True
-        self._farewell = self._spoken = False
+        self._farewell = self._spoken = self.left = False
         self._direct_heard = self._relay_heard = float("-inf")
 
     @property
@@ -103,13 +106,14 @@ class Paths:
         if leg == Leg.MEDIA:
             return [*self.seat.lost(code, reason, now), *self._follow(now)]
         if code == CloseCode.NORMAL and self.path is Path.DIRECT:
-            self._farewell = True  # its Hangup goes the longer way (AGREE-12)
+            self._farewell = self.left = True  # its Hangup goes the longer way (AGREE-12)
             self._timers.set(Alarm.FAREWELL, now + HANGUP_WITHIN)
         return [*self.race.lost(leg, reason), *self._follow(now)]
 
     def heard(self, leg: int, now: float) -> list[Effect]:
         """Note where the other end speaks; go after it when it has left the direct path (AGREE-14)."""
         path = Path.RELAY if leg == Leg.MEDIA else Path.DIRECT
+        self.left = False
         effects: list[Effect] = []
         if self._silent:
             effects = [Tell("heard", {"path": path, "after": round(now - self._began, 4)})]

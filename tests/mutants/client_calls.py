@@ -150,7 +150,7 @@ class NoDecision(ClientMutant):
 class LeavesTheCallUnnamed(Telephone):
     """The telephone of AnyCall."""
 
-    def hangup(self) -> list[Effect]:
+    def hangup(self, reason: str = "hung up") -> list[Effect]:
         """Mean whatever call the relay knows of."""
         over = messages.Hangup(reason=HangupReason.NORMAL)
         return [

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from reference.core.errors import HangupReason
+from reference.core.line import Line
 from reference.display import sentence
 
 CALL: Mapping[str, object] = {"call_id": "c1", "peer": "0258:ab5d"}
@@ -22,6 +24,28 @@ CALL: Mapping[str, object] = {"call_id": "c1", "peer": "0258:ab5d"}
 def test_a_caller_is_told_with_the_name_that_they_give(alias: str | None, expected: str) -> None:
     """The fingerprint comes first, since nobody vouches for the name; braces in it are only braces."""
     assert expected == sentence("incoming", {**CALL, "alias": alias})
+
+
+@pytest.mark.parametrize("reason", HangupReason)
+@pytest.mark.parametrize("line", Line)
+def test_a_person_reads_what_the_reason_of_an_end_means(reason: HangupReason, line: Line) -> None:
+    """No word of the wire stands alone, and Error before it rings says that nobody may be there."""
+    said = sentence("ended", {"reason": reason, "line": line}).removeprefix("the call is over: ")
+    assert reason not in said.split()
+    assert (reason is HangupReason.ERROR and line is Line.PLACED) == ("nobody is registered there" in said)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("Normal", "the call is over: the other end hung up or was lost"),
+        ("hung up", "the call is over: hung up"),
+        ("connection lost", "the call is over: the connection to the relay was lost"),
+    ],
+)
+def test_whoever_ended_a_call_is_named(reason: str, expected: str) -> None:
+    """Our own hangup, that of the other end and a loss are told apart."""
+    assert expected == sentence("ended", {"reason": reason, "line": Line.TALKING})
 
 
 def test_the_end_of_a_call_is_told_with_its_packets() -> None:
