@@ -40,6 +40,7 @@ from reference.program import AUDIO, Program
 from reference.quic.traces import traces
 from reference.talk import AudioPlan
 from reference.tokens import token_of
+from reference.usage import Group
 
 KEEP_ALIVE, ALIAS = 5.0, 255
 RELAY = "127.0.0.1:4433"
@@ -163,7 +164,9 @@ def call(options: CallOptions) -> None:
         finish(program.call(target, options.duration, limits, stay=options.stay))
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall client.")
+app = typer.Typer(
+    name="client", cls=Group, no_args_is_help=True, add_completion=False, help="A DirectCall client."
+)
 identity_app = typer.Typer(no_args_is_help=True, help="Make or show an identity.")
 app.add_typer(identity_app, name="identity")
 command(app, "client", PingOptions, ping, "ping")

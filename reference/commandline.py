@@ -24,14 +24,12 @@ import typer
 from reference.core.addresses import format_address, parse_address, undialable
 from reference.core.errors import DirectCallError
 from reference.core.phases import IMPLEMENTED, Phase
+from reference.usage import UNCOUNTABLE, WRONG, Command
 
 Options = TypeVar("Options")
 HEX = frozenset("0123456789abcdef")
 TLS_DIGITS = 64
 GROUPS, GROUP = 8, 4
-WRONG = 2
-"""Exit status of a command line that cannot be followed."""
-UNCOUNTABLE = "is no number to count with"
 OFF_THE_LINE = {"off the line": True}
 """The metadata of a field that no option fills in."""
 
@@ -88,7 +86,7 @@ def command(
     run.__doc__ = act.__doc__
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     run.__dict__["__signature__"] = inspect.Signature(parameters, return_annotation=None)
-    app.command(name or None)(run)
+    app.command(name or program, cls=Command)(run)
 
 
 def off_the_line(options: type[Any]) -> set[str]:

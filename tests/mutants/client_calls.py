@@ -119,7 +119,7 @@ class TalksOn(ClientMutant):
 class EndsMediaFirst(Telephone):
     """The telephone of SilentEnd."""
 
-    def hangup(self) -> list[Effect]:
+    def hangup(self, reason: str = "hung up") -> list[Effect]:
         """Tear down the media and tell the relay afterwards."""
         return sorted(super().hangup(), key=lambda effect: not isinstance(effect, Close))
 
