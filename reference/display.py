@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from reference.core.errors import HangupReason
+from reference.core.hearing import UNHEARD
 from reference.core.line import Line
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ SENTENCES = {
     "report heard": "the other end says: {direct_ok}",
     "path": "the path is {path} ({remote})",
     "heard": "heard the other end by {path} after {after} s",
+    "unheard": "nothing heard for {seconds} s",
+    "heard again": "heard again by {path}, after {seconds} s of nothing",
     "joined": "joined the room",
     "room": "in the room: {count}",
     "talking": "talking to {peer} by {path} ({remote})",
@@ -66,7 +69,8 @@ WORDS: dict[tuple[str, object], str] = {
     ("direct_ok", False): "there is no direct path",
 }
 LEFT = "left the relay"
-MEDIA = " (sent {sent}, received {received}, lost {lost} packets)"
+MEDIA = " (sent {sent}, received {received}, lost {lost} packets{silent})"
+SILENT = "; nothing heard for its last {unheard} s"
 ALIAS = ', who says to be "{alias}"'
 
 
@@ -79,7 +83,10 @@ def sentence(event: str, members: Mapping[str, object]) -> str:
     if event == "ended":
         refused = (members["reason"], members.get("line")) == (HangupReason.ERROR, Line.PLACED)
         words["reason"] = REFUSED if refused else ENDS.get(str(members["reason"]), members["reason"])
-    more = (MEDIA if "sent" in members else "") + (ALIAS if members.get("alias") else "")
+    silent = SILENT if float(str(members.get("unheard", 0))) >= UNHEARD else ""
+    more = (MEDIA.replace("{silent}", silent) if "sent" in members else "") + (
+        ALIAS if members.get("alias") else ""
+    )
     return form.format_map(words) + more.format_map(members)
 
 

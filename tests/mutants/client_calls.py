@@ -121,7 +121,7 @@ class EndsMediaFirst(Telephone):
 
     def hangup(self, reason: str = "hung up") -> list[Effect]:
         """Tear down the media and tell the relay afterwards."""
-        return sorted(super().hangup(), key=lambda effect: not isinstance(effect, Close))
+        return sorted(super().hangup(reason), key=lambda effect: not isinstance(effect, Close))
 
 
 class SilentEnd(ClientMutant):
@@ -154,7 +154,8 @@ class LeavesTheCallUnnamed(Telephone):
         """Mean whatever call the relay knows of."""
         over = messages.Hangup(reason=HangupReason.NORMAL)
         return [
-            Send(effect.session, over) if isinstance(effect, Send) else effect for effect in super().hangup()
+            Send(effect.session, over) if isinstance(effect, Send) else effect
+            for effect in super().hangup(reason)
         ]
 
 

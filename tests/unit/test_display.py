@@ -53,4 +53,13 @@ def test_the_end_of_a_call_is_told_with_its_packets() -> None:
     members = {"reason": "hung up", "sent": 151, "received": 150, "lost": 1}
     expected = "the call is over: hung up (sent 151, received 150, lost 1 packets)"
     assert expected == sentence("ended", members)
+    assert expected == sentence("ended", {**members, "unheard": 0.6})
     assert "the call is over: hung up" == sentence("ended", {"reason": "hung up"})
+
+
+def test_a_call_that_ends_in_silence_says_so() -> None:
+    """A relay that died in the middle of a call leaves no success without a word."""
+    members = {"reason": "hung up", "sent": 401, "received": 203, "lost": 0, "unheard": 4.0}
+    expected = "hung up (sent 401, received 203, lost 0 packets; nothing heard for its last 4.0 s)"
+    assert f"the call is over: {expected}" == sentence("ended", members)
+    assert "nothing heard for 3.0 s" == sentence("unheard", {"seconds": 3.0})

@@ -425,7 +425,9 @@ def test_a_lost_room_is_tried_again_for_a_while(code: int) -> None:
     one = telephone(Line.TALKING)
     for loss in range(1, ATTEMPTS):
         assert [Tell("media lost", {"reason": "x"})] == media_lost(one, code, 10.0 * loss)
-        assert [Alarm.MEDIA_AGAIN] == one._timers.due(10.0 * loss + AGAIN)
+        assert [Alarm.MEDIA_AGAIN] == [
+            it for it in one._timers.due(10.0 * loss + AGAIN) if it != Alarm.UNHEARD
+        ]
         assert [Dial(Leg.MEDIA, RELAY, "call-c1")] == one.alarm(Alarm.MEDIA_AGAIN, 10.0 * loss + 1)
     assert HANGUP in media_lost(one, code, 100.0)
     assert (None, 0) == (one.call, len(one._timers))
