@@ -27,6 +27,8 @@ from reference.core.phases import IMPLEMENTED, Phase
 from reference.usage import UNCOUNTABLE, WRONG, Command
 
 Options = TypeVar("Options")
+WRITTEN = "write it as IP:PORT, IPv6 as [IP]:PORT; host names are not looked up"
+"""How an address has to be written."""
 HEX = frozenset("0123456789abcdef")
 TLS_DIGITS = 64
 GROUPS, GROUP = 8, 4
@@ -105,7 +107,7 @@ def address(option: str, text: str) -> tuple[str, int]:
     try:
         return parse_address(text)
     except ValueError as error:
-        why = f"{option}: {error}: write it as IP:PORT, IPv6 as [IP]:PORT"
+        why = f"{option}: {error}: {WRITTEN}"
         raise OptionError(why, option.removeprefix("--")) from error
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SENTENCES = {
     "registered": "registered as {fingerprint}",
     "offline": "the relay is gone ({reason}); trying again in {retry_in} s",
-    "stopped": "stopped: {why}",
     "placed": "calling {peer}",
     "ringing": "it rings",
     "incoming": "incoming call from {peer}",
@@ -90,6 +89,11 @@ def sentence(event: str, members: Mapping[str, object]) -> str:
     return form.format_map(words) + more.format_map(members)
 
 
+def printable(words: str) -> str:
+    """Return words so that they are shown and do not steer the terminal: the relay or the peer wrote them."""
+    return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in words)
+
+
 class Display:
     """Events as JSON lines on standard output, or as sentences with a live line below them."""
 
@@ -115,15 +119,18 @@ class Display:
     def tell(self, event: str, members: Mapping[str, object]) -> None:
         """Show one event, with the seconds since the start."""
         since = round(time.monotonic() - self._began, 3)
+        if event == "stopped" and members["kind"] != "asked":
+            self._live.stop()  # it has standard error too
+            print(f"client: {printable(str(members['why']))}", file=sys.stderr)  # noqa: T201 - why it fails
+            if not self._json:
+                return
         if self._json:
             sys.stdout.write(json.dumps({"event": event, "at": since, "time": time.time(), **members}) + "\n")
             sys.stdout.flush()
             return
-        # What the other end or the relay wrote is shown, and does not steer the terminal.
-        words = "".join(
-            it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in sentence(event, members)
+        self._console.print(
+            f"{since:8.3f}  {printable(sentence(event, members))}", markup=False, soft_wrap=True
         )
-        self._console.print(f"{since:8.3f}  {words}", markup=False, soft_wrap=True)
 
     def ask(self, words: str) -> None:
         """Say what can be typed; a program that reads JSON knows."""

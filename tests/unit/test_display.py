@@ -8,7 +8,7 @@ import pytest
 
 from reference.core.errors import HangupReason
 from reference.core.line import Line
-from reference.display import sentence
+from reference.display import Display, sentence
 
 CALL: Mapping[str, object] = {"call_id": "c1", "peer": "0258:ab5d"}
 
@@ -46,6 +46,19 @@ def test_a_person_reads_what_the_reason_of_an_end_means(reason: HangupReason, li
 def test_whoever_ended_a_call_is_named(reason: str, expected: str) -> None:
     """Our own hangup, that of the other end and a loss are told apart."""
     assert expected == sentence("ended", {"reason": reason, "line": Line.TALKING})
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_why_a_client_fails_is_told_on_standard_error(
+    as_json: bool,  # noqa: FBT001 - a parameter
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever reads events has the event too; what the relay wrote does not steer the terminal."""
+    with Display(as_json=as_json) as display:
+        display.tell("stopped", {"kind": "refused", "why": "no\x1b[2J"})
+    printed = capsys.readouterr()
+    assert "client: no\N{REPLACEMENT CHARACTER}[2J\n" == printed.err
+    assert (as_json, as_json) == ('"event": "stopped"' in printed.out, bool(printed.out))
 
 
 def test_the_end_of_a_call_is_told_with_its_packets() -> None:
