@@ -29,6 +29,7 @@ from reference.opus import (
     Encoder,
     Frame,
     library,
+    reason,
     samples_of,
     whole,
 )
@@ -76,8 +77,7 @@ def read_wav(path: Path) -> list[Frame]:
                     raise AudioError(f"{path} is longer than {LONGEST_FILE} seconds")
         pcm += b"".join(map(samples_of, resampler.resample(None)))
     except (OSError, av.FFmpegError, IndexError) as error:
-        reason = getattr(error, "strerror", error)
-        raise AudioError(f"{path} cannot be read as a WAV file: {reason}") from error
+        raise AudioError(f"{path} cannot be read as a WAV file: {reason(error)}") from error
     if not pcm:
         raise AudioError(f"{path} holds no sound")
     pcm += bytes(-len(pcm) % FRAME_BYTES)
@@ -97,7 +97,7 @@ class WavWriter:
         try:
             self._file = path.open("wb", buffering=0)
         except OSError as error:
-            raise AudioError(f"{path} cannot be written: {error.strerror}") from error
+            raise AudioError(f"{path} cannot be written: {reason(error)}") from error
         try:
             self._append(b"")
         except AudioError:
@@ -123,7 +123,7 @@ class WavWriter:
                 if self._file.write(content) != len(content):
                     raise AudioError(f"{self._path} cannot be written: no space left")
         except (OSError, struct.error) as error:
-            raise AudioError(f"{self._path} cannot be written: {error}") from error
+            raise AudioError(f"{self._path} cannot be written: {reason(error)}") from error
         self._size = size
 
 

@@ -18,12 +18,12 @@ import typer
 from reference import identity as identities
 from reference import interfaces
 from reference.commandline import (
-    HEX,
     CommandError,
     address,
     build,
     command,
     complaints,
+    fingerprint_of,
     fingerprint_of_relay,
     finish,
     phase_of,
@@ -40,11 +40,10 @@ from reference.program import AUDIO, Program
 from reference.quic.traces import traces
 from reference.talk import LONGEST_DELAY, PLAYOUT_DELAY, AudioPlan
 from reference.tokens import token_of
+from reference.usage import Group
 
-GROUPS, GROUP = 8, 4
 KEEP_ALIVE, ALIAS = 5.0, 255
-RELAY = "127.0.0.1:4433"
-IDENTITY = Path("client.identity")
+RELAY, IDENTITY = "127.0.0.1:4433", Path("client.identity")
 Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
 Delay = Annotated[int, typer.Option(min=20, max=LONGEST_DELAY, help="ms that sound is held back")]
 Pin = Annotated[str, typer.Option("--relay-fingerprint", help="TLS fingerprint the relay must have")]
@@ -158,15 +157,17 @@ def listen(options: ListenOptions) -> None:
 
 def call(options: CallOptions) -> None:
     """Call somebody, talk, and hang up."""
-    target, groups = options.target, options.target.split(":")
-    if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
-        why = "it has eight groups of four lowercase hex digits, joined by ':'"
-        raise CommandError(f"{target!r} is no fingerprint: {why}")
+    target = fingerprint_of(options.target)
     with options.limits() as limits:
-        finish(options.program(Answer.REJECT).call(target, options.duration, limits, stay=options.stay))
+        program = options.program(Answer.REJECT)
+        if target == program.handset.core.account.identity.fingerprint:
+            raise CommandError(f"{target} is {options.identity} itself: a call takes two identities")
+        finish(program.call(target, options.duration, limits, stay=options.stay))
 
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A DirectCall client.")
+app = typer.Typer(
+    name="client", cls=Group, no_args_is_help=True, add_completion=False, help="A DirectCall client."
+)
 identity_app = typer.Typer(no_args_is_help=True, help="Make or show an identity.")
 app.add_typer(identity_app, name="identity")
 command(app, "client", PingOptions, ping, "ping")

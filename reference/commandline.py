@@ -24,13 +24,14 @@ import typer
 from reference.core.addresses import format_address, parse_address, undialable
 from reference.core.errors import DirectCallError
 from reference.core.phases import IMPLEMENTED, Phase
+from reference.usage import UNCOUNTABLE, WRONG, Command
 
 Options = TypeVar("Options")
+WRITTEN = "write it as IP:PORT, IPv6 as [IP]:PORT; host names are not looked up"
+"""How an address has to be written."""
 HEX = frozenset("0123456789abcdef")
 TLS_DIGITS = 64
-WRONG = 2
-"""Exit status of a command line that cannot be followed."""
-UNCOUNTABLE = "is no number to count with"
+GROUPS, GROUP = 8, 4
 OFF_THE_LINE = {"off the line": True}
 """The metadata of a field that no option fills in."""
 
@@ -87,7 +88,7 @@ def command(
     run.__doc__ = act.__doc__
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     run.__dict__["__signature__"] = inspect.Signature(parameters, return_annotation=None)
-    app.command(name or None)(run)
+    app.command(name or program, cls=Command)(run)
 
 
 def off_the_line(options: type[Any]) -> set[str]:
@@ -106,7 +107,7 @@ def address(option: str, text: str) -> tuple[str, int]:
     try:
         return parse_address(text)
     except ValueError as error:
-        why = f"{option}: {error}: write it as IP:PORT, IPv6 as [IP]:PORT"
+        why = f"{option}: {error}: {WRITTEN}"
         raise OptionError(why, option.removeprefix("--")) from error
 
 
@@ -129,6 +130,15 @@ def relay_of(text: str) -> str:
     if reason:
         raise CommandError(f"--relay {text}: no relay can be there: {reason}")
     return reachable
+
+
+def fingerprint_of(text: str) -> str:
+    """Return the fingerprint of a person, as it has to be written."""
+    groups = text.split(":")
+    if len(groups) != GROUPS or any(len(group) != GROUP or set(group) - HEX for group in groups):
+        why = "it has eight groups of four lowercase hex digits, joined by ':'"
+        raise CommandError(f"{text!r} is no fingerprint: {why}")
+    return text
 
 
 def fingerprint_of_relay(text: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -22,6 +21,7 @@ from reference.document import KINDS, Document, meant, written
 from reference.options import Options
 from reference.peers import TABLES, relays
 from reference.places import line_of
+from reference.usage import rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,17 +158,5 @@ def _one(text: Document, key: str, value: object) -> object:
     try:
         parser.main([f"--{key}={value}"], standalone_mode=False)
     except typer.BadParameter as error:
-        raise text.fault(_why(key, kind, value, error.message), key) from error
+        raise text.fault(rule(error), key) from error
     return getattr(taken[0], keys()[key])
-
-
-def _why(key: str, kind: type, value: object, said: str) -> str:
-    """Return why the command line refuses a value."""
-    smallest, largest = bounds(key)
-    if isinstance(value, int | float) and smallest is not None and value < smallest:
-        return f"{value} is less than {smallest}"
-    if isinstance(value, int | float) and largest is not None and value > largest:
-        return f"{value} is more than {largest}"
-    if issubclass(kind, Enum):
-        return f"{value!r} is not one of {', '.join(kind)}"
-    return f"{value!r}: {said}"

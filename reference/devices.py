@@ -13,10 +13,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reference.opus import FRAME_SAMPLES, SAMPLE_RATE, SILENCE, AudioError, Frame, library, whole
+from reference.opus import FRAME_SAMPLES, SAMPLE_RATE, SILENCE, AudioError, Frame, library, reason, whole
 
 DEVICE_FRAMES = 10
 """Frames (200 ms) that wait between a device and us."""
+
+
+NONE = "device -1"
+"""How the library names the default device where there is none."""
+
+NAMES = {"Input": "microphone", "Output": "speaker"}
 
 
 class _Device:
@@ -31,7 +37,8 @@ class _Device:
         try:
             self._stream = getattr(sounddevice, f"Raw{kind}Stream")(callback=callback, **form)
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError(f"no audio {kind.lower()} device can be used ({error}): {advice}") from error
+            why = "there is none" if NONE in str(error) else reason(error)
+            raise AudioError(f"no {NAMES[kind]} can be used: {why}; {advice}") from error
         self._refused = sounddevice.PortAudioError
 
     def start(self) -> None:
@@ -39,7 +46,7 @@ class _Device:
         try:
             self._stream.start()
         except self._refused as error:
-            raise AudioError(f"an audio device does not start ({error})") from error
+            raise AudioError(f"an audio device does not start: {reason(error)}") from error
 
     def close(self) -> None:
         """Stop the device; a second time does nothing."""
@@ -55,7 +62,7 @@ class Microphone(_Device):
 
     def __init__(self) -> None:
         """Open it, and capture nothing yet; AudioError without a device, AudioMissing without the extra."""
-        super().__init__("Input", "use --send FILE.wav", self._captured)
+        super().__init__("Input", "send a file with --send FILE.wav", self._captured)
 
     def __iter__(self) -> Iterator[Frame]:
         """Give itself."""
@@ -74,7 +81,7 @@ class Speaker(_Device):
 
     def __init__(self) -> None:
         """Open it, and play nothing yet; AudioError without a device, AudioMissing without the extra."""
-        super().__init__("Output", "record to a WAV file", self._due)
+        super().__init__("Output", "keep what is heard with --record FILE.wav", self._due)
 
     def write(self, frame: Frame) -> None:
         """Queue one frame and return at once."""

@@ -13,8 +13,9 @@ from enum import Enum
 from math import isfinite
 from pathlib import Path
 
-from reference.commandline import UNCOUNTABLE, CommandError
+from reference.commandline import CommandError
 from reference.places import line_of, places
+from reference.usage import UNCOUNTABLE
 
 LARGEST = 65_536
 """Bytes of a file."""

@@ -41,6 +41,12 @@ class AudioMissing(AudioError):  # noqa: N818 - the name says what is wrong
     """A library of the optional extra `audio` is not installed; the text says what to install."""
 
 
+def reason(error: Exception) -> str:
+    """Return what a system or a library says of an error, as a part of our own sentence."""
+    said = str(getattr(error, "strerror", None) or error)
+    return f"{said[:1].lower()}{said[1:]}"
+
+
 def library(name: str) -> Any:  # noqa: ANN401 - modules of an optional extra have no static type
     """Import a library of the extra; AudioMissing says what to install."""
     try:
@@ -48,7 +54,9 @@ def library(name: str) -> Any:  # noqa: ANN401 - modules of an optional extra ha
     except ImportError as error:
         raise AudioMissing(f"{name} is not installed; pip install 'directcall[audio]'") from error
     except OSError as error:
-        raise AudioMissing(f"{name} does not load ({error}); install the PortAudio library") from error
+        raise AudioMissing(
+            f"{name} does not load ({reason(error)}); install the PortAudio library"
+        ) from error
 
 
 def whole(frame: Frame) -> Frame:

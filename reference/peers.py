@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reference.commandline import tls_fingerprint
+from reference.commandline import WRITTEN, tls_fingerprint
 from reference.core.addresses import format_address, parse_address, undialable
 from reference.core.sessions import Peer
 from reference.document import Document, meant, shown
@@ -42,7 +42,7 @@ def _reachable(text: str) -> str:
     try:
         address = format_address(*parse_address(text))
     except ValueError as error:
-        raise ValueError(f"address: {error}: write it as IP:PORT, IPv6 as [IP]:PORT") from error
+        raise ValueError(f"address: {error}: {WRITTEN}") from error
     reason = undialable(address, loopback=True)
     if reason:
         raise ValueError(f"address: no relay can be at {text}: {reason}")

@@ -29,7 +29,7 @@ AUDIO = 7
 STATUS = {"asked": 0, "unreachable": 3, "wrong-key": 4, "refused": 5, "replaced": 6}
 """Exit status by the kind of the event `stopped`."""
 
-FINE = {"hung up", "Normal"}
+FINE = {"hung up", "Normal", "taken over"}
 """Ends of a call that nobody minds, once it has been a call."""
 
 LETTERS = {"t": Answer.TRUSTED, "g": Answer.GENERIC, "r": Answer.REJECT}

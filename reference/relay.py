@@ -34,6 +34,9 @@ from reference.options import Options
 from reference.reload import Reload
 from reference.switch import Switch
 
+LOGGED = ("addr", "tls_fingerprint", "phase")
+"""What the log repeats of the ready line: what a person looks for."""
+
 
 def serve(line: CommandLine) -> None:
     """Run a DirectCall relay until it is told to stop."""
@@ -97,7 +100,7 @@ async def _run(reload: Reload) -> None:
         health.unready = ""
         memory.settle()
         print(json.dumps({"ready": ready}), flush=True)  # noqa: T201 - the one line for whoever started us
-        switch.logger.info("ready", **ready)
+        switch.logger.info("ready", **{name: ready[name] for name in LOGGED})
         await stop.wait()
         health.unready = "draining"
         if switch.setting.limits.drain:

@@ -16,7 +16,7 @@ from reference.clock import Pace
 from reference.core import media
 from reference.core.playout import Playout
 from reference.devices import Microphone, Speaker
-from reference.opus import SILENCE, AudioError, Decoder, Encoder
+from reference.opus import FRAME_MILLISECONDS, SILENCE, AudioError, Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +68,7 @@ class Talk:
         """Open what codecs the plan needs, and the recording; raises AudioError."""
         self.playout = Playout(max(1, plan.playout_delay // media.FRAME_MS))
         self.sent = 0
+        self.unheard = 0  # frames' times since the last datagram of the other end
         self.finished = asyncio.Event()
         self._speak = speak
         self._fail = fail
@@ -106,19 +107,24 @@ class Talk:
         """Take in one datagram of the other end; what is no audio of ours is left out."""
         if media.unfit(datagram):
             return
+        self.unheard = 0
         header, payload, _ = media.split(datagram)
         if header.repair:
             return
         noise = header.codec == media.Codec.COMFORT_NOISE  # it has a number, and nothing to decode
         self.playout.insert(header.sequence, header.timestamp, b"" if noise else payload)
 
-    def close(self) -> dict[str, int]:
-        """Stop the turns, close recording and devices; return packets by name, if the call was set up."""
+    def close(self) -> dict[str, float]:
+        """Stop the turns, close recording and devices; return counts by name, if the call was set up.
+
+        They are packets, and `unheard`: seconds for which nothing had come when it ended.
+        """
         self._pace.stop()
         for thing in (self._recording, self._speaker, self._microphone):
             if thing is not None:
                 thing.close()
-        counts = {"sent": self.sent, "received": self.playout.received, "lost": self.playout.lost}
+        counts: dict[str, float] = {"sent": self.sent, "received": self.playout.received}
+        counts |= {"lost": self.playout.lost, "unheard": round(self.unheard * FRAME_MILLISECONDS / 1000, 1)}
         return counts if self.ready else {}
 
     def _open(self, plan: AudioPlan) -> Iterator[Frame]:
@@ -127,6 +133,7 @@ class Talk:
         return tone() if plan.send == "tone" else iter(plan.frames)
 
     def _turn(self) -> None:
+        self.unheard += 1
         try:
             self._say()
             self._play()

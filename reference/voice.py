@@ -20,8 +20,8 @@ class Voice(Protocol):
     def hear(self, datagram: bytes) -> None:
         """Take in one datagram of the other end that is not unfit (spec/media.md, The datagram)."""
 
-    def close(self) -> Mapping[str, int]:
-        """Fall silent for good; return packets by name, if the call was set up."""
+    def close(self) -> Mapping[str, float]:
+        """Fall silent for good; return counts by name, if the call was set up."""
 
 
 Speak: TypeAlias = Callable[[bytes | None], None]

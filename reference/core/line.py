@@ -139,6 +139,7 @@ class Alarm(StrEnum):
     HEAD_START = "the head start of the direct path"
     REPORT = "the other end's report"
     SILENCE = "a word on the direct path"
+    UNHEARD = "a word on any path, of which the user is told when none comes"
     FAREWELL = "the Hangup of an end that has closed the direct path"
     MEDIA = "the media connection and its admission"
     MEDIA_AGAIN = "the next attempt to join the room"

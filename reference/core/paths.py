@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reference.core.agreement import RACE_WINNER, Agreement, Path
 from reference.core.effects import Effect, Send, Tell
 from reference.core.errors import CloseCode
+from reference.core.hearing import Hearing
 from reference.core.line import Account, Alarm, Leg
 from reference.core.messages import MediaPathReport, Message
 from reference.core.phases import Phase
@@ -21,11 +22,14 @@ from reference.core.seat import HANGUP_WITHIN, Over, Seat, Sitting
 if TYPE_CHECKING:
     from reference.core.timers import Timers
 
-ALARMS = (Alarm.DIRECT, Alarm.HEAD_START, Alarm.REPORT, Alarm.SILENCE, Alarm.FAREWELL)
+ALARMS = (Alarm.DIRECT, Alarm.HEAD_START, Alarm.REPORT, Alarm.SILENCE, Alarm.FAREWELL, Alarm.UNHEARD)
 
 
 class Paths:
-    """The direct path and the relay path of one call; `over` says that there is none any more."""
+    """The direct path and the relay path of one call; `over` says that there is none any more.
+
+    `left` tells that the other end closed the direct path, as one does who hangs up, and was not heard since.
+    """
 
     def __init__(self, race: Race, seat: Seat, account: Account, timers: Timers[Alarm]) -> None:
         """Prepare; nothing is dialled before `start`."""
@@ -36,9 +40,8 @@ class Paths:
         self.path: Path | None = None
         self._agrees = account.phase >= Phase.PATH_AGREEMENT
         self._timers = timers
-        self._began = 0.0
-        self._silent = True
-        self._farewell = self._spoken = False
+        self._hearing = Hearing(timers)
+        self._farewell = self._spoken = self.left = False
         self._direct_heard = self._relay_heard = float("-inf")
 
     @property
@@ -62,7 +65,7 @@ class Paths:
 
     def start(self, now: float, *, early: bool | None) -> list[Effect]:
         """Begin the race; `early` is a report of the other end that came before (AGREE-9)."""
-        self._began = now
+        self._hearing.start(now)
         self.agreement.peer = early if self._agrees else None
         effects = self.race.start()
         if self.race.ok is None:
@@ -103,17 +106,15 @@ class Paths:
         if leg == Leg.MEDIA:
             return [*self.seat.lost(code, reason, now), *self._follow(now)]
         if code == CloseCode.NORMAL and self.path is Path.DIRECT:
-            self._farewell = True  # its Hangup goes the longer way (AGREE-12)
+            self._farewell = self.left = True  # its Hangup goes the longer way (AGREE-12)
             self._timers.set(Alarm.FAREWELL, now + HANGUP_WITHIN)
         return [*self.race.lost(leg, reason), *self._follow(now)]
 
     def heard(self, leg: int, now: float) -> list[Effect]:
         """Note where the other end speaks; go after it when it has left the direct path (AGREE-14)."""
         path = Path.RELAY if leg == Leg.MEDIA else Path.DIRECT
-        effects: list[Effect] = []
-        if self._silent:
-            effects = [Tell("heard", {"path": path, "after": round(now - self._began, 4)})]
-            self._silent = False
+        self.left = False
+        effects = self._hearing.heard(path, now)
         if path is Path.DIRECT:
             self._direct_heard = now
             self._spoken = True  # nobody speaks there who has not taken it (AGREE-16)
@@ -141,6 +142,8 @@ class Paths:
                 effects = self._silence(now)
             case Alarm.FAREWELL:
                 self._farewell = False
+            case Alarm.UNHEARD:
+                effects = self._hearing.alarm(now)
             case Alarm.MEDIA:
                 effects = self.seat.expire(now)
         return [*effects, *self._follow(now)]
@@ -164,6 +167,8 @@ class Paths:
         ended = not self.race.open and self.race.over and not self._farewell
         if self.path is Path.DIRECT and (ended or self.agreement.peer is False):
             effects += self._take(Path.RELAY, now)  # AGREE-6, AGREE-12
+        if self.out is not None:
+            self._hearing.listen(now)
         return effects
 
     def _decided(self) -> Path | None:

@@ -180,15 +180,15 @@ class Telephone:
             return [] if leg is None or comfort is None else [SendDatagram(leg, comfort)]
         return [SendDatagram(leg, call.sender.datagram(payload))]
 
-    def hangup(self) -> list[Effect]:
+    def hangup(self, reason: str = "hung up") -> list[Effect]:
         """End our call: first the relay learns it, then the media stops (CALL-38, CALL-46)."""
         call = self.call
         if call is None:
             return []
         if call.line is Line.PREPARING:  # nobody knows of it yet
-            return self.end("hung up")
+            return self.end(reason)
         over = messages.Hangup(reason=HangupReason.NORMAL, call_id=call.call_id)
-        return [Send(Leg.SIGNAL, over), *self.end("hung up")]
+        return [Send(Leg.SIGNAL, over), *self.end(reason)]
 
     def end(self, reason: str) -> list[Effect]:
         """Stop all that belongs to the call (CALL-37)."""
@@ -198,7 +198,7 @@ class Telephone:
         call.gathering.close()
         self._timers.cancel(Alarm.ANSWER)
         closed = call.door.shut() if call.paths is None else call.paths.close()
-        return [*closed, Tell("ended", {"reason": reason})]
+        return [*closed, Tell("ended", {"reason": reason, "line": call.line})]
 
     def alarm(self, alarm: Alarm, now: float) -> list[Effect]:
         """Do what has become due."""
@@ -210,7 +210,7 @@ class Telephone:
         if alarm is Alarm.HANGUP:
             return self.end(HangupReason.NORMAL)
         if call.paths is None:  # nobody answered
-            return self.hangup()
+            return self.hangup(HangupReason.TIMEOUT)
         return self.follow(call.paths.alarm(alarm, now))
 
     def follow(self, effects: list[Effect]) -> list[Effect]:
@@ -222,10 +222,10 @@ class Telephone:
         if self.account.way is Way.DIRECT and paths.path is Path.RELAY:
             return [*effects, Tell("error", {"why": "there is no direct path"}), *self.hangup()]
         if paths.over is Over.ELSEWHERE:  # another connection of ours goes on; a Hangup would end its call
-            return [*effects, *self.end(HangupReason.NORMAL)]
+            return [*effects, *self.end("taken over")]
         if paths.over is Over.LOST:
             closed = [effect for effect in effects if isinstance(effect, Close)]  # behind the Hangup: CALL-38
-            first, *others = self.hangup()
+            first, *others = self.hangup(HangupReason.NORMAL if paths.left else "no room")
             return [*(effect for effect in effects if effect not in closed), first, *closed, *others]
         if paths.out is not None and call.cue(Cue.PATH):
             talking = {"peer": call.peer, "path": paths.path, "remote": paths.remote}

@@ -44,6 +44,7 @@ CORE_WITHOUT_CHAPTER: Mapping[str, str] = {
     "draining": "the relay's last while, from the chapter errors",
     "effects": "what the machines return",
     "gathering": "what a client asks before it advertises, from the chapters reflection and candidates",
+    "hearing": "whether a client's user hears the other end, from the chapters media and agreement",
     "line": "one call as the client's machine sees it",
     "links": "the half of federation that knows which relays this one is joined to",
     "messages": "the messages of all chapters",

@@ -102,7 +102,7 @@ def test_a_device_is_opened_with_the_setup_and_started_with_the_first_word(
             assert ["open", "start"] == happened
             it.handset.perform([Tell("ended", {"reason": "Normal"})])
             assert ["open", "start", "close"] == happened
-            assert {"reason", "sent", "received", "lost"} == it.told[-1][1].keys()
+            assert {"reason", "sent", "received", "lost", "unheard"} == it.told[-1][1].keys()
             await it.handset.close()
 
     run(scenario())

@@ -266,8 +266,8 @@ def test_a_verdict_is_printed_with_its_meaning(capsys: pytest.CaptureFixture[str
         (("--relay", "relay.example:1"), "--relay: 'relay.example:1' is no address with a port"),
         (("--relay", "0.0.0.0:1"), "--relay 0.0.0.0:1: no relay can be there"),
         (("--relay", DEAD, "--timeout", "inf"), "--timeout: inf is no number to count with"),
-        (("--relay", DEAD, "--timeout", "0"), "Invalid value for '--timeout'"),
-        ((), "Missing option '--relay'"),
+        (("--relay", DEAD, "--timeout", "0"), "--timeout: 0 is less than 0.1"),
+        ((), "--relay is missing"),
         (
             [word for number in range(1, 18) for word in ("--relay", f"{LOOPBACK}:{number}")],
             "--relay: 17 relays are more than the 16 that are asked at once",

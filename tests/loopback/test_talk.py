@@ -29,6 +29,21 @@ def test_a_second_start_does_nothing() -> None:
     run(scenario())
 
 
+def test_the_silence_at_the_end_is_counted_in_turns() -> None:
+    """It runs from the last datagram that came, of sound or of comfort noise, and not from the beginning."""
+
+    async def scenario() -> None:
+        talk = Talk(AudioPlan(), lambda _: None, lambda _: None)
+        talk.prepare()
+        for turn in range(400):
+            if turn == 200:
+                talk.hear(Header(codec=Codec.COMFORT_NOISE, sequence=1, timestamp=20).encode() + b"2")
+            talk._turn()
+        assert {"sent": 0, "received": 1, "lost": 0, "unheard": 4.0} == talk.close()
+
+    run(scenario())
+
+
 def test_a_call_without_sound_needs_no_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends nothing and keeps nothing of what is heard loads no codec: the first time it takes long."""
     loaded: list[str] = []

@@ -119,9 +119,9 @@ class TalksOn(ClientMutant):
 class EndsMediaFirst(Telephone):
     """The telephone of SilentEnd."""
 
-    def hangup(self) -> list[Effect]:
+    def hangup(self, reason: str = "hung up") -> list[Effect]:
         """Tear down the media and tell the relay afterwards."""
-        return sorted(super().hangup(), key=lambda effect: not isinstance(effect, Close))
+        return sorted(super().hangup(reason), key=lambda effect: not isinstance(effect, Close))
 
 
 class SilentEnd(ClientMutant):
@@ -150,11 +150,12 @@ class NoDecision(ClientMutant):
 class LeavesTheCallUnnamed(Telephone):
     """The telephone of AnyCall."""
 
-    def hangup(self) -> list[Effect]:
+    def hangup(self, reason: str = "hung up") -> list[Effect]:
         """Mean whatever call the relay knows of."""
         over = messages.Hangup(reason=HangupReason.NORMAL)
         return [
-            Send(effect.session, over) if isinstance(effect, Send) else effect for effect in super().hangup()
+            Send(effect.session, over) if isinstance(effect, Send) else effect
+            for effect in super().hangup(reason)
         ]
 
 

@@ -72,6 +72,9 @@ def test_an_end_is_remembered_while_a_relay_starts(tmp_path: Path) -> None:
         relay = starting(cast, signal.SIGTERM)
         assert 0 == relay.end()
         assert ["ready", "stopped"] == [line["event"] for line in relay.logged()]
+        told, own = relay.ready(), relay.logged()[0]
+        short = {"addr": told["addr"], "tls_fingerprint": told["tls_fingerprint"], "phase": told["phase"]}
+        assert short == {key: own[key] for key in own.keys() - {"event", "level", "timestamp"}}
 
 
 @pytest.mark.parametrize("with_file", [True, False])

@@ -463,9 +463,9 @@ def test_speaker_plays_the_newest_frames() -> None:
 def test_no_device_says_what_to_do(library: ModuleType) -> None:
     """Without a device the error names what is missing and what to use instead."""
     vars(library).update(RawInputStream=_refuse, RawOutputStream=_refuse)
-    with pytest.raises(AudioError, match=r"no audio input device .*use --send FILE\.wav"):
+    with pytest.raises(AudioError, match=r"no microphone .*there is none; send a file with --send FILE\.wav"):
         Microphone()
-    with pytest.raises(AudioError, match=r"no audio output device .*record to a WAV file"):
+    with pytest.raises(AudioError, match=r"no speaker .*there is none; .* --record FILE\.wav"):
         Speaker()
 
 

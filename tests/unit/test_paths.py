@@ -12,6 +12,7 @@ from reference.core import media
 from reference.core.agreement import Path
 from reference.core.effects import Close, Dial, Effect, Send, Tell, Welcome
 from reference.core.errors import CloseCode
+from reference.core.hearing import UNHEARD
 from reference.core.line import Account, Alarm, Leg
 from reference.core.media import GOOD
 from reference.core.messages import CallAnswer, CallOffer, MediaPathReport, RoomUpdate
@@ -133,7 +134,7 @@ def test_both_say_that_it_works() -> None:
     assert (None, None) == (made.path, made.out)
     told(made, ok=True, now=0.2)
     assert (Path.DIRECT, FIRST, LAN) == (made.path, made.out, made.remote)
-    assert {Alarm.DIRECT, Alarm.SILENCE} == alarms(made)
+    assert {Alarm.DIRECT, Alarm.SILENCE, Alarm.UNHEARD} == alarms(made)
 
 
 @pytest.mark.parametrize("waits", [0.0, 0.5])
@@ -224,7 +225,7 @@ def test_the_end_of_the_direct_path_leads_to_the_relay() -> None:
     made = direct()
     assert DIAL in made.lost(FIRST, CloseCode.NOT_SELECTED, "x", 1.0)
     assert (Path.RELAY, Over.NO) == (made.path, made.over)
-    assert {Alarm.MEDIA} == alarms(made)
+    assert {Alarm.MEDIA, Alarm.UNHEARD} == alarms(made)
 
 
 def test_an_acceptor_waits_for_another_connection_until_the_deadline() -> None:
@@ -249,6 +250,19 @@ def test_a_late_success_is_closed() -> None:
     acceptor = begun(Role.ACCEPTOR)
     told(acceptor, ok=False)
     assert [(9, CloseCode.NO_SUCH_SERVICE)] == closes(acceptor.accepted(9, "call-c1", WAN, 0.5))
+
+
+def test_a_silence_is_told_on_whichever_path() -> None:
+    """The time runs from the last word, over a change of path too, and ends with the call (MEDIA-31)."""
+    made = direct()
+    made.heard(FIRST, 1.0)
+    made.lost(FIRST, CloseCode.NOT_SELECTED, "x", 2.0)
+    assert [] == made.alarm(Alarm.UNHEARD, UNHEARD)
+    assert [Tell("unheard", {"seconds": UNHEARD})] == made.alarm(Alarm.UNHEARD, 1.0 + UNHEARD)
+    together(made, 5.0)
+    assert [Tell("heard again", {"path": Path.RELAY, "seconds": 5.0})] == made.heard(Leg.MEDIA, 6.0)
+    made.close()
+    assert set() == alarms(made)
 
 
 def test_the_others_word_outweighs_what_is_heard() -> None:
@@ -287,7 +301,7 @@ def test_a_path_that_is_heard_is_never_doubted() -> None:
         if tenth % 9 == 0:
             made.heard(FIRST, now)
         assert [] == [effect for alarm in made._timers.due(now) for effect in made.alarm(alarm, now)]
-    assert {Alarm.SILENCE} == alarms(made)
+    assert {Alarm.SILENCE, Alarm.UNHEARD} == alarms(made)
 
 
 def test_a_peer_that_speaks_in_the_room_is_followed() -> None:

@@ -109,6 +109,11 @@ def in_room(one: Telephone, message: Message) -> list[Effect]:
     return [] if one.paths is None else one.follow(one.paths.receive(message, 0.0))
 
 
+def ended(reason: str, line: Line = Line.TALKING) -> Tell:
+    """Return what the user is told of an end."""
+    return Tell("ended", {"reason": reason, "line": line})
+
+
 def media_lost(one: Telephone, code: int, now: float = 0.0) -> list[Effect]:
     """Let the media connection end."""
     return one.lost(Leg.MEDIA, code, "x", now)
@@ -228,7 +233,7 @@ def test_the_hangup_of_a_rejected_call_does_not_end_ours() -> None:
     assert [] == one.hangup_received(hangup)
     assert one.call is not None
     assert [] == one.pong(Pong(timestamp_ms=BEHIND))
-    assert Tell("ended", {"reason": "Normal"}) == one.hangup_received(hangup)[-1]
+    assert ended("Normal") == one.hangup_received(hangup)[-1]
 
 
 @pytest.mark.parametrize("line", Line)
@@ -238,7 +243,7 @@ def test_a_hangup_ends_the_call_that_it_names(line: Line) -> None:
         one = telephone(line)
         assert [] == one.hangup_received(Hangup(reason=HangupReason.BUSY, call_id="c2"))
         effects = one.hangup_received(Hangup(reason=HangupReason.BUSY, call_id=call_id))
-        assert Tell("ended", {"reason": "Busy"}) == effects[-1]
+        assert ended("Busy", line) == effects[-1]
         assert [] == [effect for effect in effects if isinstance(effect, Send | Dial)]
         assert (None, 0) == (one.call, len(one._timers))
 
@@ -292,7 +297,7 @@ def test_the_end_leaves_nothing(line: Line) -> None:
         *([] if line is Line.PREPARING else [HANGUP]),
         *([Welcome(frozenset())] if welcomed else []),
         *([Close(Leg.MEDIA, CloseCode.NORMAL)] if line in {Line.CONNECTING, Line.TALKING} else []),
-        Tell("ended", {"reason": "hung up"}),
+        ended("hung up", line),
     ]
     assert expected == one.hangup()
     assert (None, 0) == (one.call, len(one._timers))
@@ -372,6 +377,7 @@ def test_a_lost_seat_ends_the_call_here_alone() -> None:
     """When another connection has taken the seat, no Hangup goes out that would end its call."""
     one = telephone(Line.TALKING)
     effects = media_lost(one, CloseCode.SEAT_TAKEN)
+    assert ended("taken over") == effects[-1]
     assert [] == [effect for effect in effects if isinstance(effect, Send | Dial)]
     assert (None, None) == (one.call, one._timers.next())
 
@@ -382,8 +388,7 @@ def test_a_closed_room_waits_for_its_hangup() -> None:
     assert [Tell("media lost", {"reason": "x"})] == media_lost(one, CloseCode.CALL_ENDED)
     assert [] == one.speak(b"x")
     assert 1.0 == one._timers.next()
-    ended = one.alarm(Alarm.HANGUP, 1.0)
-    assert Tell("ended", {"reason": "Normal"}) == ended[-1]
+    assert ended("Normal") == one.alarm(Alarm.HANGUP, 1.0)[-1]
     assert (None, None) == (one.call, one._timers.next())
 
 
@@ -391,8 +396,27 @@ def test_a_closed_room_waits_for_its_hangup() -> None:
 def test_a_room_that_is_shut_is_not_tried_again(code: CloseCode) -> None:
     """When the room will not have us, the other end is told by a Hangup."""
     one = telephone(Line.CONNECTING)
-    assert HANGUP in media_lost(one, code)
+    effects = media_lost(one, code)
+    assert HANGUP in effects
+    assert ended("no room", Line.CONNECTING) == effects[-1]
     assert (None, None) == (one.call, one._timers.next())
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_who_left_the_direct_path_has_hung_up(speaks: bool) -> None:  # noqa: FBT001 - a parameter
+    """When no Hangup follows its farewell and there is no room, the end is the other's, unless it spoke."""
+    one = telephone(Line.ACCEPTED)
+    one.call_setup(replace(SETUP, peer_direct_addr=LARGE), 0.0)
+    assert one.paths is not None
+    one.media_path_report(MediaPathReport(call_id="c1", direct_ok=True, race_winner="Direct"), 0.0)
+    leg = one.new_leg()
+    one.follow(one.paths.accepted(leg, "call-c1", LARGE, 0.1))
+    one.lost(leg, CloseCode.NORMAL, "x", 0.2)
+    one.alarm(Alarm.DIRECT, 2.0)
+    one.alarm(Alarm.FAREWELL, 2.1)
+    if speaks:
+        one.heard(Leg.MEDIA, 2.2)
+    assert ended("no room" if speaks else "Normal") == media_lost(one, CloseCode.NOT_ADMITTED)[-1]
 
 
 @pytest.mark.parametrize("code", [-1, CloseCode.MEDIA_TIMEOUT, CloseCode.SHUTDOWN, CloseCode.TOO_SLOW])
@@ -401,7 +425,9 @@ def test_a_lost_room_is_tried_again_for_a_while(code: int) -> None:
     one = telephone(Line.TALKING)
     for loss in range(1, ATTEMPTS):
         assert [Tell("media lost", {"reason": "x"})] == media_lost(one, code, 10.0 * loss)
-        assert [Alarm.MEDIA_AGAIN] == one._timers.due(10.0 * loss + AGAIN)
+        assert [Alarm.MEDIA_AGAIN] == [
+            it for it in one._timers.due(10.0 * loss + AGAIN) if it != Alarm.UNHEARD
+        ]
         assert [Dial(Leg.MEDIA, RELAY, "call-c1")] == one.alarm(Alarm.MEDIA_AGAIN, 10.0 * loss + 1)
     assert HANGUP in media_lost(one, code, 100.0)
     assert (None, 0) == (one.call, len(one._timers))
@@ -432,7 +458,8 @@ def test_nobody_waits_for_an_answer_for_ever() -> None:
     for line in (Line.PLACED, Line.INCOMING):
         one = telephone(line)
         assert [Alarm.ANSWER] == one._timers.due(90.0)
-        assert HANGUP == one.alarm(Alarm.ANSWER, 90.0)[0]
+        effects = one.alarm(Alarm.ANSWER, 90.0)
+        assert (HANGUP, ended("Timeout", line)) == (effects[0], effects[-1])
         assert (None, 0) == (one.call, len(one._timers))
 
 
@@ -522,7 +549,7 @@ def test_a_forwarded_reject_ends_the_call(line: Line) -> None:
     """A relay that forwards a rejecting answer, as it should not, leaves nobody waiting."""
     one = telephone(line)
     reject = DirectCallAnswer(call_id="c1", accept_mode=AcceptMode.REJECT)
-    assert Tell("ended", {"reason": "Declined"}) == one.direct_call_answer(reject)[-1]
+    assert ended("Declined", Line.ANSWERED) == one.direct_call_answer(reject)[-1]
     assert (None, None) == (one.call, one._timers.next())
 
 
