@@ -38,14 +38,13 @@ from reference.opus import AudioError
 from reference.probe import round_trips
 from reference.program import AUDIO, Program
 from reference.quic.traces import traces
-from reference.talk import LONGEST_DELAY, PLAYOUT_DELAY, AudioPlan
+from reference.talk import DELAY, LONGEST, AudioPlan
 from reference.tokens import token_of
 from reference.usage import Group
 
 KEEP_ALIVE, ALIAS = 5.0, 255
 RELAY, IDENTITY = "127.0.0.1:4433", Path("client.identity")
 Relay = Annotated[str, typer.Option("--relay", help="ip:port of the relay")]
-Delay = Annotated[int, typer.Option(min=20, max=LONGEST_DELAY, help="ms that sound is held back")]
 Pin = Annotated[str, typer.Option("--relay-fingerprint", help="TLS fingerprint the relay must have")]
 
 
@@ -70,7 +69,7 @@ class Options:
     token_file: Annotated[Path | None, typer.Option(help="a file with the token")] = None
     send: Annotated[str, typer.Option(help="what to send: FILE.wav, tone, mic or none")] = "none"
     record: Annotated[Path | None, typer.Option(help="WAV file for what is heard, written anew")] = None
-    playout_delay: Delay = PLAYOUT_DELAY
+    playout_delay: Annotated[int, typer.Option(min=20, max=LONGEST, help="ms to hold sound back")] = DELAY
     path: Annotated[Way, typer.Option(help="the way of the media")] = Way.AUTO
     interface: Annotated[list[str] | None, typer.Option(help="advertise this one's addresses only")] = None
     avoid_interface: Annotated[list[str] | None, typer.Option(help="never advertise this one's")] = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reference.opus import Frame
     from reference.voice import Speak
 
-PLAYOUT_DELAY, LONGEST_DELAY = 60, 1000
+DELAY, LONGEST = 60, 1000
 """Milliseconds that sound is held back unless something else is asked for, and at most."""
 
 
@@ -38,7 +38,7 @@ class AudioPlan:
     send: str = "none"
     record: Path | None = None
     speaker: bool = False
-    playout_delay: int = PLAYOUT_DELAY
+    playout_delay: int = DELAY
     frames: tuple[Frame, ...] = field(default=(), repr=False)
 
     @classmethod
