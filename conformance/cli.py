@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +20,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance import spec
-from conformance.verdicts import INTERRUPTION, RED, Exit, TargetFaultError, UsageError, Verdict, times
+from conformance.interruption import INTERRUPTION, Interrupted
+from conformance.verdicts import RED, Exit, TargetFaultError, UsageError, Verdict, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -59,10 +59,13 @@ class Format(StrEnum):
 
 
 def main() -> None:
-    """Run the command and end the process with its status; SIGTERM is an interruption like ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, INTERRUPTION.handle)
+    """Run the command and end the process with its status; SIGTERM is an interruption like ctrl-C.
+
+    What fails after an interruption has failed because of it.
+    """
+    INTERRUPTION.install()
     try:
+        INTERRUPTION.check()
         app()
     except UsageError as error:
         _complain(str(error), Exit.USAGE)
@@ -70,11 +73,13 @@ def main() -> None:
         _complain(f"the suite is at fault: {error}", Exit.NOT_JUDGED)
     except TargetFaultError as fault:
         _complain(str(fault), fault.status)
-    except KeyboardInterrupt:
+    except Interrupted:
         _complain("the run was interrupted", Exit.NOT_JUDGED)
 
 
 def _complain(sentence: str, status: Exit) -> NoReturn:
+    if INTERRUPTION.happened:
+        sentence, status = "the run was interrupted", Exit.NOT_JUDGED
     typer.echo(sentence, err=True)
     raise SystemExit(int(status))
 
@@ -114,6 +119,7 @@ def run(
     """Judge a target."""
     from conformance import runner  # noqa: PLC0415 - what `list` does not need is not loaded
 
+    INTERRUPTION.check()
     order = runner.Order(
         target=target,
         phase=phase,
@@ -329,9 +335,7 @@ def serve(
     ring: Annotated[bool, typer.Option("--ring", help="the relay calls whoever registers")] = False,
 ) -> None:
     """Leave a puppet running until ctrl-C, and print every message."""
-    import asyncio  # noqa: PLC0415 - what `list` does not need is not loaded
-
-    from conformance import serve as serving  # noqa: PLC0415 - the same
+    from conformance import serve as serving  # noqa: PLC0415 - what `list` does not need is not loaded
     from conformance.targets import resolve  # noqa: PLC0415 - the same
 
     if mode not in MODES:
@@ -346,8 +350,8 @@ def serve(
         puppet = serving.relay(where, of, show, ring=ring)
     else:
         puppet = serving.end(where, of, show, name=who, mode=mode, target=target)
-    with contextlib.suppress(KeyboardInterrupt):  # its one way to end
-        asyncio.run(puppet)
+    with contextlib.suppress(Interrupted):  # its one way to end
+        INTERRUPTION.run(puppet)
 
 
 adapter_app = typer.Typer(no_args_is_help=True, help="Try an adapter.")

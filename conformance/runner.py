@@ -23,6 +23,7 @@ from conformance.archive import Archive
 from conformance.attempts import AGAIN
 from conformance.checking import RELAY, Check, catalogue, selection
 from conformance.clients import ClientTarget
+from conformance.interruption import Interrupted
 from conformance.judge import Judge
 from conformance.report import Run
 from conformance.targets import EXAMPLES, Exploring, Target
@@ -136,7 +137,7 @@ def _judge(order: Order, run: Run, target: Target | ClientTarget, checks: Sequen
         run.complete = False
         last = said.getvalue().strip().splitlines()[-1:] or ["pytest said nothing"]
         run.fault = f"the suite is at fault: {len(judge.outcomes)} of {len(checks)} checks ran: {last[0]}"
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, Interrupted):
         run.ready = target.relay("signed").ready if isinstance(target, Target) else target.ready
 
 
