@@ -35,8 +35,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ALIKE = 8
-"""Requirements that are named where many have the same verdict for the same reason."""
 MODES = ("AcceptTrusted", "AcceptGeneric", "Reject")
 Jobs = Annotated[int, typer.Option(min=1, max=16, help="runs at the same time")]
 Only = Annotated[list[str] | None, typer.Option(help="an id (CALL-3) or an area (CALL); may be repeated")]
@@ -166,36 +164,40 @@ def _folded(
 
     Of a requirement that was judged, what a further check of it could not be asked is no news.
     """
+    from conformance.formats import unsupported  # noqa: PLC0415 - what `list` does not need is not loaded
+
     found: dict[tuple[str, str], list[str]] = {}
     for one in outcomes:
-        passed = one.verdict is Verdict.UNSUPPORTED and judged[one.id] is Verdict.PASS
-        if one.verdict is not Verdict.PASS and not passed:
+        if one.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED):
             accepted = one.id in known and one.verdict in RED
             often = f" ({times(one.failed, one.performed)})" if one.flaky else ""
             verdict = f"{one.verdict}{' (known)' if accepted else ''}{often}"
             ids = found.setdefault((verdict, one.message), [])
             ids += [] if one.id in ids else [one.id]
-    return found
+    lacking = [one for one in outcomes if judged[one.id] is Verdict.UNSUPPORTED]
+    groups = unsupported((one.id, one.message) for one in lacking)
+    return found | {(str(Verdict.UNSUPPORTED), why): ids for why, ids in groups.items()}
 
 
 def show(done: Run) -> None:
     """Print what a run found: everything that is not a plain pass, and the count."""
-    from conformance.runner import verdicts  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance import formats, report, wording  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance.runner import verdicts  # noqa: PLC0415 - the same
 
     console = Console()
     tried = [one for one in done.outcomes if not done.fault or one.message != done.fault]
     judged = verdicts(tried)
     table = Table("requirement", "verdict", "why")
     for (verdict, why), ids in _folded(tried, judged, done.known).items():
-        more = f" and {len(ids) - ALIKE} more" if len(ids) > ALIKE else ""
-        table.add_row(f"{' '.join(ids[:ALIKE])}{more}", verdict, escape(why))
+        table.add_row(wording.ids(ids), verdict, escape(why))
     if table.row_count:
         console.print(table)
-    counts = [f"{count} {one}" for one in Verdict if (count := list(judged.values()).count(one))]
-    console.print(f"{len(judged)} requirements judged: {', '.join(counts) or 'none'}")
-    left = {one.id for one in done.outcomes} - set(judged)
+    counts = {str(one): count for one in Verdict if (count := list(judged.values()).count(one))}
+    console.print(formats.judged(counts))
+    untried = len({one.id for one in done.outcomes} - set(judged))
+    left = formats.left_out(report.unjudged(done), done.only, untried)
     if left:
-        console.print(f"{len(left)} not judged, because the run could not go on")
+        console.print(left)
     for sentence in done.stale:
         typer.echo(f"the known-failures file is stale: {sentence}", err=True)
     if done.fault:

@@ -109,7 +109,7 @@ def test_one_fault_is_told_once(
     status, said = here(monkeypatch, capsys, "run", "--target", target, "--only", "TRANS")
     assert Exit.NOT_JUDGED == status
     assert "say --phase 5.5" in sentence(said.err)
-    assert ["0 requirements judged: none", "19 not judged, because the run could not go on"] == (
+    assert ["no requirement was judged", "19 not judged: 19 not reached before the run ended"] == (
         said.out.splitlines()
     )
 
