@@ -15,6 +15,7 @@ from conformance.adapter import Adapter, Refused
 from conformance.client_stage import ClientStage
 from conformance.clients import ClientTarget
 from conformance.identity import Identity
+from conformance.interruption import INTERRUPTION
 from conformance.verdicts import Deviation, Exit, TargetFaultError, Unsupported, Untestable
 
 WORD = "pirouette"
@@ -168,7 +169,7 @@ def _words(probe: Probe) -> str:
 def run(target: ClientTarget, *, slow: float, told: Callable[[Found], None]) -> Exit:
     """Check an adapter; return the exit status."""
     try:
-        found = asyncio.run(check(target, slow=slow, told=told))
+        found = INTERRUPTION.run(check(target, slow=slow, told=told))
     finally:
         target.close()
     return Exit.BROKE_PROTOCOL if any(one.fault for one in found) else Exit.PASSED

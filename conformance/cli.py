@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +20,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from conformance import spec
-from conformance.verdicts import INTERRUPTION, RED, Exit, TargetFaultError, UsageError, Verdict, times
+from conformance.interruption import INTERRUPTION, Interrupted
+from conformance.verdicts import RED, Exit, TargetFaultError, UsageError, Verdict, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,8 +35,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-ALIKE = 8
-"""Requirements that are named where many have the same verdict for the same reason."""
 MODES = ("AcceptTrusted", "AcceptGeneric", "Reject")
 Jobs = Annotated[int, typer.Option(min=1, max=16, help="runs at the same time")]
 Only = Annotated[list[str] | None, typer.Option(help="an id (CALL-3) or an area (CALL); may be repeated")]
@@ -59,10 +57,13 @@ class Format(StrEnum):
 
 
 def main() -> None:
-    """Run the command and end the process with its status; SIGTERM is an interruption like ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, INTERRUPTION.handle)
+    """Run the command and end the process with its status; SIGTERM is an interruption like ctrl-C.
+
+    What fails after an interruption has failed because of it.
+    """
+    INTERRUPTION.install()
     try:
+        INTERRUPTION.check()
         app()
     except UsageError as error:
         _complain(str(error), Exit.USAGE)
@@ -70,11 +71,13 @@ def main() -> None:
         _complain(f"the suite is at fault: {error}", Exit.NOT_JUDGED)
     except TargetFaultError as fault:
         _complain(str(fault), fault.status)
-    except KeyboardInterrupt:
+    except Interrupted:
         _complain("the run was interrupted", Exit.NOT_JUDGED)
 
 
 def _complain(sentence: str, status: Exit) -> NoReturn:
+    if INTERRUPTION.happened:
+        sentence, status = "the run was interrupted", Exit.NOT_JUDGED
     typer.echo(sentence, err=True)
     raise SystemExit(int(status))
 
@@ -114,6 +117,7 @@ def run(
     """Judge a target."""
     from conformance import runner  # noqa: PLC0415 - what `list` does not need is not loaded
 
+    INTERRUPTION.check()
     order = runner.Order(
         target=target,
         phase=phase,
@@ -160,36 +164,40 @@ def _folded(
 
     Of a requirement that was judged, what a further check of it could not be asked is no news.
     """
+    from conformance.formats import unsupported  # noqa: PLC0415 - what `list` does not need is not loaded
+
     found: dict[tuple[str, str], list[str]] = {}
     for one in outcomes:
-        passed = one.verdict is Verdict.UNSUPPORTED and judged[one.id] is Verdict.PASS
-        if one.verdict is not Verdict.PASS and not passed:
+        if one.verdict not in (Verdict.PASS, Verdict.UNSUPPORTED):
             accepted = one.id in known and one.verdict in RED
             often = f" ({times(one.failed, one.performed)})" if one.flaky else ""
             verdict = f"{one.verdict}{' (known)' if accepted else ''}{often}"
             ids = found.setdefault((verdict, one.message), [])
             ids += [] if one.id in ids else [one.id]
-    return found
+    lacking = [one for one in outcomes if judged[one.id] is Verdict.UNSUPPORTED]
+    groups = unsupported((one.id, one.message) for one in lacking)
+    return found | {(str(Verdict.UNSUPPORTED), why): ids for why, ids in groups.items()}
 
 
 def show(done: Run) -> None:
     """Print what a run found: everything that is not a plain pass, and the count."""
-    from conformance.runner import verdicts  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance import formats, report, wording  # noqa: PLC0415 - what `list` does not need is not loaded
+    from conformance.runner import verdicts  # noqa: PLC0415 - the same
 
     console = Console()
     tried = [one for one in done.outcomes if not done.fault or one.message != done.fault]
     judged = verdicts(tried)
     table = Table("requirement", "verdict", "why")
     for (verdict, why), ids in _folded(tried, judged, done.known).items():
-        more = f" and {len(ids) - ALIKE} more" if len(ids) > ALIKE else ""
-        table.add_row(f"{' '.join(ids[:ALIKE])}{more}", verdict, escape(why))
+        table.add_row(wording.ids(ids), verdict, escape(why))
     if table.row_count:
         console.print(table)
-    counts = [f"{count} {one}" for one in Verdict if (count := list(judged.values()).count(one))]
-    console.print(f"{len(judged)} requirements judged: {', '.join(counts) or 'none'}")
-    left = {one.id for one in done.outcomes} - set(judged)
+    counts = {str(one): count for one in Verdict if (count := list(judged.values()).count(one))}
+    console.print(formats.judged(counts))
+    untried = len({one.id for one in done.outcomes} - set(judged))
+    left = formats.left_out(report.unjudged(done), done.only, untried)
     if left:
-        console.print(f"{len(left)} not judged, because the run could not go on")
+        console.print(left)
     for sentence in done.stale:
         typer.echo(f"the known-failures file is stale: {sentence}", err=True)
     if done.fault:
@@ -329,9 +337,7 @@ def serve(
     ring: Annotated[bool, typer.Option("--ring", help="the relay calls whoever registers")] = False,
 ) -> None:
     """Leave a puppet running until ctrl-C, and print every message."""
-    import asyncio  # noqa: PLC0415 - what `list` does not need is not loaded
-
-    from conformance import serve as serving  # noqa: PLC0415 - the same
+    from conformance import serve as serving  # noqa: PLC0415 - what `list` does not need is not loaded
     from conformance.targets import resolve  # noqa: PLC0415 - the same
 
     if mode not in MODES:
@@ -346,8 +352,8 @@ def serve(
         puppet = serving.relay(where, of, show, ring=ring)
     else:
         puppet = serving.end(where, of, show, name=who, mode=mode, target=target)
-    with contextlib.suppress(KeyboardInterrupt):  # its one way to end
-        asyncio.run(puppet)
+    with contextlib.suppress(Interrupted):  # its one way to end
+        INTERRUPTION.run(puppet)
 
 
 adapter_app = typer.Typer(no_args_is_help=True, help="Try an adapter.")

@@ -313,7 +313,7 @@ class ClientGround(Watch):
         finally:
             self.adapter.told = lambda: None
             for puppet in self.puppets:
-                puppet.link.abandon()
+                puppet.abandon()
             for host in self.hosts:
                 host.close()
 

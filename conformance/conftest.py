@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.plugin import (
     pytest_addoption,
     pytest_collection_modifyitems,
+    pytest_collectstart,
     pytest_configure,
     pytest_pyfunc_call,
     pytest_sessionfinish,
@@ -15,6 +16,7 @@ from conformance.plugin import (
 __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
+    "pytest_collectstart",
     "pytest_configure",
     "pytest_pyfunc_call",
     "pytest_sessionfinish",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -29,6 +30,52 @@ _ELEMENTS = {
 }
 _SHOWN = 50
 """Failures that a summary tells at length."""
+
+
+_LEFT_OUT = {
+    "role": "of the other role",
+    "phase": "of a later phase",
+    "no check": "without a check",
+    "not written": "without a check for this role",
+    "not selected": "not selected",
+    "not reached": "not reached before the run ended",
+}
+"""Why a requirement was not judged, in few words."""
+
+
+def requirements(count: int) -> str:
+    """Return so many requirements in words."""
+    return f"{count} requirement{'' if count == 1 else 's'}"
+
+
+def judged(counts: Mapping[str, int]) -> str:
+    """Return how many requirements have which verdict, in words."""
+    each = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return f"{requirements(sum(counts.values()))} judged: {each}" if counts else "no requirement was judged"
+
+
+def left_out(unjudged: Sequence[Mapping[str, Any]], only: Sequence[str], untried: int = 0) -> str:
+    """Return how many requirements were not judged and why, in words; nothing when all were.
+
+    Where somebody has selected, what that left out is no news. `untried` are those that stand in the
+    results and were not reached all the same.
+    """
+    reached = [one["because"] for one in unjudged if not only or one["because"] == "not reached"]
+    because = Counter([*reached, *["not reached"] * untried])
+    each = ", ".join(f"{because[one]} {words}" for one, words in _LEFT_OUT.items() if because[one])
+    return f"{because.total()} not judged: {each}" if each else ""
+
+
+def unsupported(reasons: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return which requirements were not judged for which reason, each under one: the rarest that it has."""
+    found: dict[str, list[str]] = {}
+    for rule, reason in reasons:
+        found.setdefault(reason, []).append(rule)
+    told: set[str] = set()
+    for reason in sorted(found, key=lambda one: len(set(found[one]))):
+        found[reason] = [one for one in dict.fromkeys(found[reason]) if one not in told]
+        told |= {*found[reason]}
+    return {reason: those for reason, those in found.items() if those}
 
 
 def again(results: Results, rule: str, check: Mapping[str, Any]) -> str:
@@ -127,28 +174,52 @@ def badge(results: Results) -> str:
 
 def summary(results: Results) -> str:
     """Return the results as Markdown: the count, and what every failure says."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in results["summary"].items()) or "none"
+    left = left_out(results["unjudged"], results["only"])
     lines = [
         f"# DirectCall {results['role']}, phase {wording.markdown(results['phase'])}",
         "",
         f"**{ENDINGS[Exit(results['exit_status'])].capitalize()}.**",
-        f"{len(results['requirements'])} requirements judged: {counts}.",
+        f"{_capitalized(judged(results['summary']))}.",
+        *([f"{left}."] if left else []),
         "",
         f"Target {wording.code(results['target'])}, seed {results['seed']}.",
         f"Suite {wording.markdown(results['suite'])}, specification {wording.markdown(results['spec'])}.",
     ]
     if results["fault"]:
         lines += ["", f"The run is not complete: {wording.markdown(results['fault'])}"]
-    lines += [
-        "",
-        *(f"- The file of known failures is stale: {wording.markdown(one)}" for one in results["stale"]),
-    ]
+    stale = [f"- The file of known failures is stale: {wording.markdown(one)}" for one in results["stale"]]
+    lines += ["", *stale] if stale else []
     told = [*troubles(results)]
     for rule, check in told[:_SHOWN]:
         lines += ["", *_told(results, rule, check)]
     if len(told) > _SHOWN:
         lines += ["", f"{len(told) - _SHOWN} more are told in `report.html` and `results.json`."]
+    lines += _lacking(results)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lacking(results: Results) -> list[str]:
+    """Return what could not be judged of this target and why, the reasons of many requirements first."""
+    rules = [rule for rule in results["requirements"] if rule["verdict"] == Verdict.UNSUPPORTED]
+    groups = unsupported((rule["id"], check["message"]) for rule in rules for check in rule["checks"])
+    if not groups:
+        return []
+    told = sorted(groups.items(), key=lambda one: -len(one[1]))
+    lines = [
+        "",
+        f"## Unsupported: {len(rules)}",
+        "",
+        "What the target does not offer was not asked of it.",
+        "",
+    ]
+    lines += [f"- {wording.ids(those)}: {wording.markdown(why)}" for why, those in told[:_SHOWN]]
+    if len(told) > _SHOWN:
+        lines += [f"- and for {len(told) - _SHOWN} reasons more, which `report.html` tells"]
+    return lines
 
 
 def _told(results: Results, rule: Mapping[str, Any], check: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 from conformance import evidence, spec
 from conformance.adapter import Refused
@@ -13,10 +14,10 @@ from conformance.attempts import REPEATED, Attempt, conclude, repeatable
 from conformance.checking import Check
 from conformance.clients import ClientTarget
 from conformance.dialogue import Dialogue, words
+from conformance.interruption import INTERRUPTION
 from conformance.targets import Target
 from conformance.theatre import theatre
 from conformance.verdicts import (
-    INTERRUPTION,
     RED,
     Blocked,
     Exit,
@@ -50,20 +51,19 @@ class Judge:
         self._repeated = 0
         self._archive = archive or Archive()
         self._theatre = theatre(target, slow)
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._runner.get_loop().set_exception_handler(_unheard)
 
     def close(self) -> None:
         """End the loop and what an interruption left in it; the target is its owner's."""
-        self._loop.run_until_complete(self._theatre.close())
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        if left:
-            self._loop.run_until_complete(asyncio.wait(left))
-        self._loop.close()
+        with self._runner as runner:
+            runner.run(self._theatre.close())
 
     def run(self, check: Check) -> Outcome:
-        """Judge one check and keep the outcome; nothing is judged once the target has failed."""
+        """Judge one check and keep the outcome; nothing is judged once the target has failed.
+
+        Raises Interrupted when the run is to stop; the check is then not judged, unless it had failed before.
+        """
         attempts = [self._attempt(check, 0)]
         try:
             if self._repeats(check, attempts[0]):
@@ -93,17 +93,16 @@ class Judge:
             if self.fault is not None:
                 raise self.fault  # noqa: TRY301 - the same for every check that is left
             self._needs(check)
-            stage = self._loop.run_until_complete(self._set(check, number))
+            stage = INTERRUPTION.complete(self._runner, self._set(check, number))
             stage.recorder = recorder
             dialogue = stage.dialogue
             try:
-                self._loop.run_until_complete(self._perform(check, stage))
+                INTERRUPTION.complete(self._runner, self._perform(check, stage))
             finally:
                 reported = stage.reported
         except Exception as raised:  # noqa: BLE001 - whatever a check raises is a verdict
             error = raised
-        if INTERRUPTION.happened:
-            raise KeyboardInterrupt
+        INTERRUPTION.check()
         verdict, message = self._verdict(check, error, stage)
         seconds = time.monotonic() - began
         outcome = Outcome(check.id, check.name, verdict, message, seconds, error=error, text=check.text)
@@ -165,6 +164,12 @@ class Judge:
                 return Verdict.ERROR, str(error)
             case _:
                 return Verdict.ERROR, f"the suite is at fault: {type(error).__name__}: {error}"
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of an exception that nobody takes, unless an interruption has sent away who would have."""
+    if not INTERRUPTION.happened:
+        loop.default_exception_handler(context)
 
 
 def _shown(outcome: Outcome, dialogue: Dialogue) -> Outcome:

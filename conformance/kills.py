@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
 from conformance import footprint, spec, trace, trial
 from conformance.checking import RELAY
+from conformance.interruption import INTERRUPTION, LOOKING
 from conformance.trace import Mutant
 from conformance.verdicts import UsageError, Verdict, worst
 
@@ -88,7 +89,7 @@ def run(
     with _pool(jobs) as pool:
         names = _names(pool, chosen, every=every, share=share)
         waiting = {pool.submit(_judge, one, names[one]): one for one in chosen}
-        for future in as_completed(waiting):
+        for future in _done(waiting):
             kills.append(_result(future, waiting[future]))
             told(kills[-1])
     order = {one: place for place, one in enumerate(chosen)}
@@ -97,14 +98,25 @@ def run(
 
 @contextlib.contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Run a pool of processes; begin nothing more in it when something goes wrong."""
+    """Run a pool of processes; begin nothing more in it when something goes wrong, and end what was begun."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=trial.begin) as pool:
         try:
             yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # asks it to stop: interruption.py
             raise
+
+
+def _done(futures: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
+    """Yield these as they end; raises Interrupted when the run is to stop."""
+    left = {*futures}
+    while left:
+        INTERRUPTION.check()
+        done, left = wait(left, timeout=LOOKING, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def _names(
@@ -119,8 +131,8 @@ def _names(
         return names
     touched = footprint.touched()
     wanted = footprint.names() if any(touched.by.values()) else ()
-    measured = {name: pool.submit(trial.measure, name, touched.functions) for name in wanted}
-    footprints = {name: future.result() for name, future in measured.items()}
+    of = {pool.submit(trial.measure, name, touched.functions): name for name in wanted}
+    footprints = {of[future]: future.result() for future in _done(of)}
     those = {one: footprint.asked(one, touched.by.get(one.id), footprints, share) for one in relays}
     return names | those
 

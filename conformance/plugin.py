@@ -13,12 +13,14 @@ import pytest
 from conformance import spec
 from conformance.checking import CLIENT, RELAY, Check, order, selection
 from conformance.clients import ClientTarget
+from conformance.interruption import INTERRUPTION, Interrupted
 from conformance.judge import Judge
 from conformance.targets import EXAMPLES, Exploring, Target
 from conformance.verdicts import Exit, TargetFaultError, UsageError, Verdict
 
 JUDGE = pytest.StashKey[Judge]()
 OWNED = pytest.StashKey[bool]()
+_INTERRUPTED = "the run was interrupted"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,6 +72,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         judge.target.close()
 
 
+def pytest_collectstart() -> None:
+    """Start nothing when the run is to stop before it has begun; to collect the checks takes a while."""
+    if INTERRUPTION.happened:
+        pytest.exit(_INTERRUPTED)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what was selected, in the order of running, and start the relays it needs."""
     judge, role = config.stash[JUDGE], config.getoption("--role")
@@ -109,7 +117,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     check = declared(pyfuncitem)
     if check is None:
         return None
-    outcome = pyfuncitem.config.stash[JUDGE].run(check)
+    try:
+        outcome = pyfuncitem.config.stash[JUDGE].run(check)
+    except Interrupted:
+        pytest.exit(_INTERRUPTED)
     if outcome.verdict in (Verdict.PASS, Verdict.WARN):
         return True
     if outcome.verdict is Verdict.UNSUPPORTED:

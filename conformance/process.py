@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from conformance.interruption import INTERRUPTION, LOOKING
 from conformance.verdicts import Exit, TargetFaultError
 
 STOPPING = 5.0
@@ -118,17 +119,13 @@ class Process:
                 pass
 
     def ready(self) -> dict[str, Any]:
-        """Wait for the ready line and return what it says; raises TargetFaultError without one."""
+        """Wait for the ready line and return what it says; raises TargetFaultError without one.
+
+        Raises Interrupted when the run is to stop.
+        """
         if self._told is not None:
             return self._told
-        try:
-            line = self._lines.get(timeout=max(0.0, self._until - time.monotonic()))
-        except queue.Empty:
-            message = (
-                f"the relay under test printed no ready line within {self._patience:.0f} s; "
-                "print it on standard output and flush it, or give the suite more time with --slow"
-            )
-            raise TargetFaultError(message, Exit.BROKE_PROTOCOL) from None
+        line = self._line()
         if not line:
             self.wait()
             raise TargetFaultError(f"{self._end()} before its ready line{self._quote()}", Exit.BROKE_PROTOCOL)
@@ -141,6 +138,22 @@ class Process:
             raise TargetFaultError(message, Exit.BROKE_PROTOCOL)
         self._told = ready
         return ready
+
+    def _line(self) -> str:
+        """Wait for the first line; it is empty when the process ended without one."""
+        while True:
+            INTERRUPTION.check()
+            left = self._until - time.monotonic()
+            try:
+                return self._lines.get(timeout=min(LOOKING, max(0.0, left)))
+            except queue.Empty:
+                if left > 0:
+                    continue
+            message = (
+                f"the relay under test printed no ready line within {self._patience:.0f} s; "
+                "print it on standard output and flush it, or give the suite more time with --slow"
+            )
+            raise TargetFaultError(message, Exit.BROKE_PROTOCOL)
 
     def stop(self) -> None:
         """Ask the process to stop, as SIGTERM does."""

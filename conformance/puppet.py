@@ -88,6 +88,11 @@ class Puppet:
             raise RuntimeError(message)
         return self._link
 
+    def abandon(self) -> None:
+        """Let go of the connection, if it ever came to one."""
+        if self._link is not None:
+            self._link.abandon()
+
     @property
     def quic(self) -> Connection:
         """The QUIC connection."""

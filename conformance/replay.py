@@ -6,7 +6,6 @@ one sentence.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from conformance import spec
 from conformance.dialogue import Dialogue
+from conformance.interruption import INTERRUPTION
 from conformance.performance import History, perform
 from conformance.plan import Plan
 from conformance.properties import Finding, findings
@@ -48,7 +48,7 @@ def replay(
     relay = target.relay("signed")
     recorder = Recorder() if out is not None else None
     try:
-        history = asyncio.run(performed(plan, relay, phase, slow, Dialogue(), recorder))
+        history = INTERRUPTION.run(performed(plan, relay, phase, slow, Dialogue(), recorder))
     except Untestable as error:
         why = target.died() or f"the plan could not be performed: {error}"
         raise TargetFaultError(why, Exit.NOT_JUDGED) from None

@@ -88,7 +88,6 @@ def build(run: Run) -> Results:
     for outcome in run.outcomes:
         judged.setdefault(outcome.id, []).append(outcome)
     entries = [_entry(rules.get(name), name, judged[name], run) for name in sorted(judged, key=_place)]
-    having = {one.id for one in catalogue(run.role)}
     counts = Counter(one["verdict"] for one in entries)
     return {
         "suite": version(),
@@ -108,7 +107,7 @@ def build(run: Run) -> Results:
         "summary": {str(verdict): count for verdict, count in sorted(counts.items())},
         "stale": [*map(words, run.stale)],
         "requirements": entries,
-        "unjudged": [_unjudged(rule, run, having) for name, rule in rules.items() if name not in judged],
+        "unjudged": unjudged(run),
         "timing": {
             "seconds": round(run.seconds, 3),
             "checks": {one.name: round(one.seconds, 3) for one in run.outcomes},
@@ -175,6 +174,13 @@ def _optional(outcome: Outcome) -> dict[str, Any]:
 
 def _untimed(outcome: Outcome) -> list[dict[str, Any]]:
     return [{key: value for key, value in step.items() if key != "ms"} for step in outcome.dialogue]
+
+
+def unjudged(run: Run) -> list[dict[str, Any]]:
+    """Return every requirement that has no outcome, and why."""
+    having = {one.id for one in catalogue(run.role)}
+    judged = {one.id for one in run.outcomes}
+    return [_unjudged(rule, run, having) for name, rule in spec.requirements().items() if name not in judged]
 
 
 def _unjudged(rule: spec.Requirement, run: Run, having: set[str]) -> dict[str, Any]:

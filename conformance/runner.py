@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,14 @@ from conformance.archive import Archive
 from conformance.attempts import AGAIN
 from conformance.checking import RELAY, Check, catalogue, selection
 from conformance.clients import ClientTarget
+from conformance.interruption import Interrupted
 from conformance.judge import Judge
 from conformance.report import Run
 from conformance.targets import EXAMPLES, Exploring, Target
 from conformance.verdicts import RED, Exit, Outcome, UsageError, Verdict, worst
 
+SAYING = 30.0
+"""Seconds after which a run tells how far it is where there is no terminal."""
 _HERE = Path(__file__).resolve().parent
 
 
@@ -50,12 +53,20 @@ class Order:
 
 
 class _Follower:
-    """A pytest plugin of one run: hands the judge over, and moves the bar on a terminal."""
+    """A pytest plugin of one run: hands the judge over, and tells how far the run is.
 
-    def __init__(self, judge: Judge, bar: Progress, total: int) -> None:
+    On a terminal a bar moves; elsewhere a line is printed now and then.
+    """
+
+    def __init__(
+        self, judge: Judge, bar: Progress, total: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.judge = judge
         self._bar = bar
         self._task = bar.add_task("checks", total=total)
+        self._done, self._total = 0, total
+        self._clock = clock
+        self._began = self._said = clock()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: Any) -> None:  # noqa: ANN401 - an attribute is added
@@ -63,9 +74,16 @@ class _Follower:
         config.conformance_judge = self.judge
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Move the bar."""
-        if report.when == "call":
-            self._bar.advance(self._task)
+        """Move the bar, or say where the run is when nothing was said for a while."""
+        if report.when != "call":
+            return
+        self._bar.advance(self._task)
+        self._done += 1
+        now = self._clock()
+        if self._bar.disable and now - self._said >= SAYING and self._done < self._total:
+            self._said = now
+            spent = f"{now - self._began:.0f} s"
+            self._bar.console.print(f"{self._done} of {self._total} checks performed in {spent}")
 
 
 def perform(order: Order) -> Run:
@@ -136,7 +154,7 @@ def _judge(order: Order, run: Run, target: Target | ClientTarget, checks: Sequen
         run.complete = False
         last = said.getvalue().strip().splitlines()[-1:] or ["pytest said nothing"]
         run.fault = f"the suite is at fault: {len(judge.outcomes)} of {len(checks)} checks ran: {last[0]}"
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, Interrupted):
         run.ready = target.relay("signed").ready if isinstance(target, Target) else target.ready
 
 

@@ -264,12 +264,12 @@ class Company:
     def drop(self, seat: Seat) -> None:
         """Let somebody go."""
         seat.listener = None
-        seat.link.abandon()
+        seat.abandon()
         self._all = [one for one in self._all if one is not seat]
 
     def close(self) -> None:
         """Let everybody go."""
         for seat in self._all:
-            seat.link.abandon()
+            seat.abandon()
         self._all.clear()
         self._free.clear()

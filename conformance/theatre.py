@@ -16,6 +16,7 @@ from conformance.checking import Check
 from conformance.client_stage import ClientStage
 from conformance.clients import ClientTarget
 from conformance.ground import Memory
+from conformance.interruption import INTERRUPTION
 from conformance.stage import Stage
 from conformance.targets import LINKED, Relay, Target
 from conformance.verdicts import Blocked, Exit, TargetFaultError
@@ -155,7 +156,7 @@ class ClientTheatre:
         return self.target.died()
 
     async def close(self) -> None:
-        """Say bye to the adapter."""
+        """Say bye to the adapter; of one that was interrupted in the middle of something, let go."""
         if self._adapter is not None:
-            await self._adapter.close()
+            await (self._adapter.drop() if INTERRUPTION.happened else self._adapter.close())
             self._adapter = None

@@ -14,6 +14,7 @@ from functools import cache
 from conformance import footprint, warm
 from conformance.checking import CLIENT, RELAY, catalogue, everything, selection
 from conformance.clients import ClientTarget
+from conformance.interruption import INTERRUPTION
 from conformance.judge import Judge
 from conformance.process import Launch, cold, piped
 from conformance.targets import Target
@@ -28,7 +29,8 @@ Said = tuple[str, str, str]
 
 
 def begin() -> None:
-    """Begin a process of the pool: what is loaded is no garbage."""
+    """Begin a process of the pool: what is loaded is no garbage, and who interrupts stops it too."""
+    INTERRUPTION.install()
     everything()
     gc.freeze()
     gc.set_threshold(GARBAGE)

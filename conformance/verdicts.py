@@ -53,23 +53,6 @@ class Exit(IntEnum):
     STALE = 5
 
 
-class Interruption:
-    """Remembers that the run is to stop, even if the exception that says so is lost in a finalizer."""
-
-    def __init__(self) -> None:
-        """Start uninterrupted."""
-        self.happened = False
-
-    def handle(self, number: int, frame: object) -> None:
-        """Be the handler of a signal."""
-        del number, frame
-        self.happened = True
-        raise KeyboardInterrupt
-
-
-INTERRUPTION = Interruption()
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a check expected and what came instead, in words; whatever is not known is left out.

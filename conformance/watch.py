@@ -116,7 +116,7 @@ class Watch:
     def clear(self) -> None:
         """Let every puppet go."""
         for puppet in self.puppets:
-            puppet.link.abandon()
+            puppet.abandon()
 
     async def leave(self) -> None:
         """Let everything go that the check has begun."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -17,6 +17,8 @@ from markupsafe import Markup, escape
 _MARKS = re.compile(r"`([^`]+)`|\[([^\]]+)\]\(([^)\s]+)\)|\*([^*]+)\*|\b([A-Z]+-\d+)\b")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 _PUNCTUATION = re.compile(r"([\\`*_\[\]<>|~&@$])")
+_RUN = 3  # ids that follow one another and are told by the first and the last
+_UNNUMBERED = 1 << 20  # behind all those with a number
 _STACKED = 2  # combining marks over one letter; more of them climb over the lines above
 
 
@@ -36,6 +38,32 @@ def visible(text: str) -> str:
 def finalize(value: Any) -> Any:  # noqa: ANN401 - whatever a template writes
     """Return a value as a template may write it: texts visible, what is HTML already as it is."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def ids(names: Iterable[str]) -> str:
+    """Return ids of requirements in few words, each area in order: `CALL-3 CALL-9 FED-1 to FED-6`."""
+    areas: dict[str, list[str]] = {}
+    for one in dict.fromkeys(names):
+        areas.setdefault(one.partition("-")[0], []).append(one)
+    return " ".join(_runs(those) for those in areas.values())
+
+
+def _runs(names: Sequence[str]) -> str:
+    """Return the ids of one area; those with numbers that follow one another are a run."""
+    runs: list[list[str]] = []
+    last = -1
+    for number, one in sorted((_number(one), one) for one in names):
+        if runs and number == last + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+        last = number
+    return " ".join(f"{one[0]} to {one[-1]}" if len(one) >= _RUN else " ".join(one) for one in runs)
+
+
+def _number(name: str) -> int:
+    number = name.partition("-")[2]
+    return int(number) if number.isdecimal() else _UNNUMBERED
 
 
 def unlinked(text: str) -> str:

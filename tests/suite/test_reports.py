@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
-from conformance import evidence, formats, page, report, sequence, spec, wording
+from conformance import evidence, formats, page, report, runner, sequence, spec, wording
 from conformance.dialogue import FENCES, LIMIT, Dialogue
 from conformance.known import Known
 from conformance.puppet import Heard
@@ -217,6 +220,82 @@ def test_the_summary_tells_a_failure() -> None:
     ):
         assert words in text
     assert "--only CALL-9" in text
+
+
+def test_the_summary_tells_what_could_not_be_judged() -> None:
+    """Why requirements are unsupported is told, each under its rarest reason, and not of what passed."""
+    lacking = [("FED-2", "no link"), ("FED-1", "no link"), ("FED-3", "no link"), ("ERR-6", "no link")]
+    lacking += [("ERR-6", "no stop"), ("ERR-5", "no stop"), ("CALL-9", "no stop")]
+    outcomes = [Outcome(rule, rule + why, Verdict.UNSUPPORTED, why) for rule, why in lacking]
+    outcomes += [Outcome("CALL-9", "t", Verdict.PASS), Outcome("CALL-3", "t", Verdict.PASS)]
+    text = formats.summary(report.build(Run("udp:127.0.0.1:1", "7", 3, outcomes)))
+    assert "## Unsupported: 5" in text
+    assert ["- FED-1 to FED-3: no link", "- ERR-5 ERR-6: no stop"] == [
+        one for one in text.splitlines() if one.startswith("- ")
+    ]
+    assert re.search(r"^\d+ not judged: \d+ of the other role, \d+ without a check,", text, re.MULTILINE)
+
+
+def test_a_run_without_reasons_has_no_list_of_them() -> None:
+    """Where everything was judged the summary says nothing of what was unsupported."""
+    text = formats.summary(report.build(Run("ref:", "7", 3, [Outcome("CALL-3", "t", Verdict.PASS)])))
+    assert "Unsupported" not in text
+
+
+def test_reasons_without_end_are_counted() -> None:
+    """Of a target that has another reason for each requirement some are told and the rest is counted."""
+    lacking = [Outcome(one, one, Verdict.UNSUPPORTED, f"because of {one}") for one in spec.requirements()]
+    text = formats.summary(report.build(Run("ref:", "7", 3, lacking)))
+    assert f"and for {len(lacking) - 50} reasons more" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], ""),
+        (["CALL-3"], "CALL-3"),
+        (["CALL-4", "CALL-3", "CALL-3"], "CALL-3 CALL-4"),
+        (["CALL-9", "CALL-10", "CALL-8", "WIRE-1"], "CALL-8 to CALL-10 WIRE-1"),
+        (["FED-PAIR", "FED-2", "CALL-TABLE", "FED-1"], "FED-1 FED-2 FED-PAIR CALL-TABLE"),
+        (["WIRE-1", "CALL-2", "WIRE-3"], "WIRE-1 WIRE-3 CALL-2"),
+    ],
+)
+def test_ids_are_told_in_few_words(names: list[str], words: str) -> None:
+    """Ids of one area stand together in order, three and more that follow one another as a run."""
+    assert words == wording.ids(names)
+
+
+def test_a_count_is_a_sentence() -> None:
+    """None, one and several requirements are counted as a person would."""
+    assert "no requirement was judged" == formats.judged({})
+    assert "1 requirement judged: 1 fail" == formats.judged({"fail": 1})
+    assert "3 requirements judged: 2 pass, 1 fail" == formats.judged({"pass": 2, "fail": 1})
+
+
+def test_what_was_not_selected_is_no_news() -> None:
+    """What was not judged is counted by reason; where somebody selected, only what was not reached is."""
+    left = [{"because": one} for one in ("role", "phase", "role", "not reached", "not selected")]
+    assert (
+        "5 not judged: 2 of the other role, 1 of a later phase, 1 not selected, 1 not reached before "
+        "the run ended"
+    ) == formats.left_out(left, [])
+    assert "3 not judged: 3 not reached before the run ended" == formats.left_out(left, ["CALL"], 2)
+    assert "" == formats.left_out([{"because": "not selected"}], ["CALL"])
+
+
+@pytest.mark.parametrize(("disabled", "expected"), [(True, ["2 of 4", "3 of 4"]), (False, [])])
+def test_a_run_without_a_terminal_tells_how_far_it_is(disabled: bool, expected: list[str]) -> None:  # noqa: FBT001
+    """Where no bar moves, a line comes after a check when half a minute has passed, but for the last."""
+    times = iter((0.0, 29.0, 31.0, 75.0, 200.0))
+    said = io.StringIO()
+    with Progress(console=Console(file=said), disable=disabled) as bar:
+        follower = runner._Follower(cast("Any", None), bar, 4, lambda: next(times))
+        for _ in range(4):
+            for when in ("setup", "call", "teardown"):
+                follower.pytest_runtest_logreport(cast("Any", SimpleNamespace(when=when)))
+    assert expected == [
+        words.rpartition(" checks")[0] for words in said.getvalue().splitlines() if " of " in words
+    ]
 
 
 # Evidence
