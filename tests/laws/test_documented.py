@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from tools.chapters import ROOT
 from tools.documented import pages, terminals
 from tools.documented.__main__ import every_page
 from tools.documented.blocks import READ, RUN, PageError, blocks
+from tools.documented.calls import held
 from tools.documented.matching import Matcher
 
 ONE = "d427:509b:3212:c602:c83e:3a62:5f74:bfb3"
@@ -36,6 +38,58 @@ def test_every_block_is_run_or_says_why_not(path: str) -> None:
     """A block of a language that can be run or read is, or it gives a reason; it says nothing unknown."""
     found = blocks(path, (ROOT / path).read_text(encoding="utf-8"))
     assert {*RUN, *READ} >= {block.language for block in found}
+
+
+@pytest.mark.parametrize("path", every_page())
+def test_what_a_page_shows_of_a_call_is_of_one_call(path: str) -> None:
+    """Times, packets and duration of the calls that a page shows fit each other."""
+    held(path, (ROOT / path).read_text(encoding="utf-8"))
+
+
+def called(*lines: str, duration: str = "3") -> str:
+    """Return a page on which a call is placed for some seconds, with what is printed of it."""
+    command = f"$ python -m reference.client call {ONE} --duration {duration}"
+    return page(command, *lines, words="terminal=caller")
+
+
+BEGUN = f"   0.050  talking to {ONE} by direct (127.0.0.1:5)"
+OVER = "   3.060  the call is over: hung up (sent {}, received {}, lost 0 packets)"
+HEARD = "   9.254  talking to x by direct (127.0.0.1:5)", "  14.285  the call is over: Normal"
+LOGGED = (
+    "2026-11-23T05:52:16.116034Z [info     ] call.accept                    state=Active",
+    "2026-11-23T05:52:17.172401Z [info     ] call.hangup                    state=Ended",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (called(BEGUN, OVER.format(251, 150)), "sent 251 packets in 3.010 s: one each 20 ms are 150"),
+        (called(BEGUN, OVER.format(0, 50)), "received 50 packets in 3.010 s: one each 20 ms are 150"),
+        (called(BEGUN, OVER.format(151, 150), duration="2.5"), "this call of 3.010 s was placed for 2.5 s"),
+        (called("   0.030  it rings", "   0.029  answered"), "the time is before that of the line above"),
+        (called('{"at": 0.3}', '{"at": 0.2}'), "the time is before that of the line above"),
+        (
+            called(BEGUN) + page(*HEARD, words="terminal=callee"),
+            "this call of 5.031 s was placed for 3 s",
+        ),
+        (called(BEGUN) + page(*LOGGED, words="terminal=relay"), "this call of 1.056 s was placed for 3 s"),
+    ],
+)
+def test_what_is_sewn_from_different_calls_is_told(text: str, fault: str) -> None:
+    """Packets that do not fit the seconds, an end that talks longer, and a time that goes back are told."""
+    with pytest.raises(PageError, match="this is of another call") as caught:
+        held("page.md", text)
+    assert fault in str(caught.value)
+    assert str(caught.value).startswith("page.md:")
+
+
+@pytest.mark.parametrize("packets", [(151, 150), (0, 0), (4, 5), (151, 0)])
+def test_what_is_of_one_call_is_left_alone(packets: tuple[int, int]) -> None:
+    """Who speaks for three seconds sends some 150 packets, and who is silent nearly none."""
+    sent, received = packets
+    text = called(BEGUN, OVER.format(sent, received)) + called("   0.010  it rings", "  0.0   5.4", " –  0.0")
+    held("page.md", text)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +131,27 @@ def test_a_line_fits_where_only_what_differs_by_its_nature_differs(said: str, ca
     assert fits == (Matcher(["127.0.0.1:4434"]).line(said, came, {}) is not None)
 
 
-def test_counts_differ_only_where_the_page_says_so() -> None:
-    """Whole numbers match each other in a block that says that they vary."""
-    assert Matcher([], counts=True).line("sent 51 of 51", "sent 50 of 49", {}) is not None
+@pytest.mark.parametrize(
+    ("came", "fits"), [("sent 50 of 49", True), ("sent 56 of 62", True), ("sent 51 of 151", False)]
+)
+def test_counts_differ_only_where_the_page_says_so_and_by_little(came: str, fits: bool) -> None:  # noqa: FBT001 - a case
+    """In a block that says that they vary, whole numbers match those that are near to them."""
+    assert fits == (Matcher([], counts=True).line("sent 51 of 51", came, {}) is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "came", "written"),
+    [
+        ("   0.03  it rings", "  12.50  it rings", "  12.50  it rings"),
+        ('{"at": 0.3, "key": "…", …}', '{"at": 1.5, "key": "b", "c": 2.5}', '{"at": 1.5, "key": "…", …}'),
+        ("seen at 127.0.0.1:4434 …", "seen at 127.0.0.1:4434 and 5", "seen at 127.0.0.1:4434 …"),
+    ],
+)
+def test_a_line_that_fits_is_written_anew_with_its_dots(said: str, came: str, written: str) -> None:
+    """What is written is what came; only what the page leaves out is left out again."""
+    matcher = Matcher(["127.0.0.1:4434"])
+    assert matcher.line(said, came, {}) is not None
+    assert written == matcher.renewed(said, came)
 
 
 @pytest.mark.parametrize(
@@ -159,15 +231,35 @@ def test_a_command_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 @NEEDS_BASH
 @pytest.mark.usefixtures("bare")
-def test_what_came_is_written_where_it_does_not_fit() -> None:
-    """Lines that fit stay as they are, and others become what came, under the names of the page."""
-    said = page(f"$ echo {ONE}", OTHER, f"$ echo {ONE} again", "nothing") + page(
-        "$ echo kept 1.5", "kept 0.5"
+def test_every_line_is_written_from_one_run() -> None:
+    """Lines that fit and lines that do not become what came, under the names of the page; dots stay."""
+    trap = "$ trap 'echo 8.5; exit' INT; printf '%s\\n' 1.5 b c 2.5; tail -f /dev/null"
+    said = (
+        page(f"$ echo {ONE}", OTHER, f"$ echo {ONE} again", "nothing")
+        + page(trap, "0.5", "…", "0.5", words="terminal=a stays")
+        + "```sh\necho any\n```\n\nText.\n"
+        + page("^C", "0.5", words="terminal=a")
     )
-    expected = page(f"$ echo {ONE}", OTHER, f"$ echo {ONE} again", f"{OTHER} again") + page(
-        "$ echo kept 1.5", "kept 0.5"
+    expected = (
+        said.replace("nothing", f"{OTHER} again")
+        .replace("0.5\n…\n0.5", "1.5\n…\n2.5")
+        .replace("^C\n0.5", "^C\n8.5")
     )
     assert expected == pages.run("page.md", said, writes=True)
+
+
+def test_a_page_finds_nothing_of_what_its_reader_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The copy of the tree has its folders and its own files, and no identity or recording beside them."""
+    tree = tmp_path / "tree"
+    for name in (*pages.TREE, "out"):
+        (tree / name).mkdir(parents=True)
+    for name in ("README.md", "Makefile", "callee.identity", "callee.wav", "race.py"):
+        (tree / name).touch()
+    monkeypatch.setattr(pages, "ROOT", tree)
+    pages.copied(tmp_path / "copy")
+    assert {*pages.TREE, "README.md", "Makefile"} == {found.name for found in (tmp_path / "copy").iterdir()}
 
 
 @NEEDS_BASH

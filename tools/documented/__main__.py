@@ -2,7 +2,7 @@
 
     python -m tools.documented                              every page
     python -m tools.documented docs/tutorial/race.md        this one
-    python -m tools.documented --write docs/tutorial/race.md     and puts what came into it
+    python -m tools.documented --write docs/tutorial/race.md     and writes what came into it, every line
 
 Ends with exit status 1 when a page is not as it says, and tells the line and what came.
 """
@@ -21,6 +21,7 @@ import typer
 from tools.chapters import ROOT
 from tools.documented import pages
 from tools.documented.blocks import PageError, blocks
+from tools.documented.calls import held
 
 AT_ONCE = 3
 """Pages that run beside each other: most of the time each waits for a call."""
@@ -40,6 +41,7 @@ def one(path: str, *, writes: bool) -> str:
     came = pages.run(path, text, writes=writes)
     if came != text:
         (ROOT / path).write_text(came, encoding="utf-8")
+    held(path, came)
     return f"{path}: {there} blocks in {time.monotonic() - began:.1f} s" + (
         " (written)" if came != text else ""
     )
@@ -53,7 +55,7 @@ def shows(path: str) -> bool:
 def main(
     paths: Annotated[list[Path] | None, typer.Argument(help="pages; none is all of them")] = None,
     *,
-    write: Annotated[bool, typer.Option("--write", help="put what came into the pages")] = False,
+    write: Annotated[bool, typer.Option("--write", help="write what came into the pages")] = False,
 ) -> None:
     """Run what the pages show."""
     if shutil.which("bash") is None:

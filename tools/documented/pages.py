@@ -1,7 +1,7 @@
 """Pages: runs one page from its top to its end, in a copy of the tree of its own.
 
 Rules of this file: the first thing that is not as the page says ends the page, with its line and what came;
-where what came is to be written, the page gets it instead, and the run goes on.
+where what came is to be written, every line of the page gets it, so that all of them are of this one run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 import shutil
 import socket
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +22,9 @@ from tools.documented.matching import Matcher, Names
 from tools.documented.terminals import Command, CommandError, Terminals
 
 TREE = ("conformance", "deploy", "docs", "reference", "schemas", "spec", "tests", "tools")
-"""What a page finds of the tree, beside its files."""
+"""What a page finds of the tree: these folders,"""
+FILES = ("*.md", "*.toml", "*.yml", "Makefile")
+"""and these files, without those that a reader of the pages has made beside them."""
 HOSTS = ("127.0.0.1", "0.0.0.0", "localhost", "[::1]", "[::]")  # noqa: S104 - what pages write
 PORT = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, HOSTS))}):([1-9][0-9]{{2,4}})(?![0-9])")
 """A port of this machine, as commands and files name it."""
@@ -74,29 +77,32 @@ class Run:
         """Wait for the lines of a part, in front of an interruption and behind it."""
         fixed = [f"{host}:{port}" for port in self.ports for host in HOSTS]
         matcher = Matcher(fixed, counts="counts" in block.words)
-        lines = list(part.lines)
-        while INTERRUPT in lines:
-            at = lines.index(INTERRUPT)
-            self._await(part, command, matcher, lines[:at], whole=False)
+        rest = part
+        while INTERRUPT in rest.lines:
+            at = rest.lines.index(INTERRUPT)
+            self._await(replace(rest, lines=rest.lines[:at]), command, matcher, whole=False)
             command.interrupt()
-            lines = lines[at + 1 :]
-        self._await(part, command, matcher, lines, whole=whole)
+            rest = Part(part.command, rest.lines[at + 1 :], rest.line + at + 1)
+        self._await(rest, command, matcher, whole=whole)
 
-    def _await(
-        self, part: Part, command: Command, matcher: Matcher, lines: list[str], *, whole: bool
-    ) -> None:
+    def _await(self, part: Part, command: Command, matcher: Matcher, *, whole: bool) -> None:
         if whole:
             command.end()
+        lines = part.lines
         fit = command.until(lambda came: matcher.lines(lines, self._shown(came), self.names, whole=whole))
+        came = self._shown(command.lines[command.used :])
+        if fit is None and not self.writes:
+            raise CommandError(_difference(lines, came))
+        told = came
         if fit is not None:
             self.names = fit.names
-            command.used += fit.used
-            return
-        came = self._shown(command.lines[command.used :])
-        if not self.writes or INTERRUPT in part.lines:
-            raise CommandError(_difference(lines, came))
-        self.written.append((part.line, part.line + len(part.lines), self._as_page(came)))
-        command.used = len(command.lines)
+            told = [
+                matcher.renewed(line, came[fit.met[at]]) if at in fit.met else line
+                for at, line in enumerate(lines)
+            ]
+        command.used += len(came) if fit is None else fit.used
+        if self.writes and self._as_page(told) != [*lines]:
+            self.written.append((part.line, part.line + len(lines), self._as_page(told)))
 
     def _ended(self, command: Command, status: int) -> None:
         ended = command.end()
@@ -124,7 +130,7 @@ class Run:
         return lines
 
 
-def _difference(expected: list[str], came: list[str]) -> str:
+def _difference(expected: Sequence[str], came: list[str]) -> str:
     left_out = len(came) - SHOWN
     shown = [f"({left_out} lines left out)", *came[-SHOWN:]] if left_out > 0 else came
     return "\n".join(["the page says:", *expected, "what came:", *(shown or ["(nothing)"])])
@@ -165,9 +171,8 @@ def rewritten(text: str, written: list[tuple[int, int, list[str]]]) -> str:
 def copied(folder: Path) -> None:
     """Copy the tree into a folder: a page may write and change what it likes."""
     folder.mkdir()
-    for place in ROOT.iterdir():
-        if place.is_file() and place.name != ".git":
-            shutil.copy2(place, folder)
+    for place in (found for name in FILES for found in ROOT.glob(name)):
+        shutil.copy2(place, folder)
     for name in TREE:
         shutil.copytree(ROOT / name, folder / name)
 
