@@ -137,11 +137,24 @@ def selection(only: Sequence[str], phase: str, role: str = RELAY) -> set[str]:
     return there
 
 
+def unknown(name: str) -> str:
+    """Return a sentence about a name that is neither an id nor an area, with what it may be."""
+    rules = spec.requirements()
+    areas = [*dict.fromkeys(one.area for one in rules.values())]
+    upper = name.upper()
+    if upper != name and upper in (*rules, *areas, *SWEEPING):
+        return f"{name!r} is no id: say {upper}, ids are in upper case"
+    area, _, number = upper.partition("-")
+    if area in areas and number:
+        there = [one.id for one in rules.values() if one.area == area]
+        return f"there is no requirement {name!r}: {area} has {there[0]} to {there[-1]}"
+    return f"{name!r} is neither the id of a requirement nor an area; the areas are {', '.join(areas)}"
+
+
 def _nothing(selector: str, rules: dict[str, spec.Requirement], role: str) -> str:
     rule = rules.get(selector)
     if rule is None:
-        areas = ", ".join(dict.fromkeys(one.area for one in rules.values()))
-        return f"{selector!r} is neither the id of a requirement nor an area; the areas are {areas}"
+        return unknown(selector)
     if rule.check_reason:
         return f"{selector} has no check: {rule.check_reason}"
     return f"{selector} is a rule for the role {' and '.join(rule.roles)} and has no check for a {role}"

@@ -35,6 +35,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+YEAR = 31_536_000
+"""Seconds that a timer takes at most."""
 MODES = ("AcceptTrusted", "AcceptGeneric", "Reject")
 Jobs = Annotated[int, typer.Option(min=1, max=16, help="runs at the same time")]
 Only = Annotated[list[str] | None, typer.Option(help="an id (CALL-3) or an area (CALL); may be repeated")]
@@ -83,6 +85,7 @@ def _complain(sentence: str, status: Exit) -> NoReturn:
 
 
 def _timers(text: str) -> dict[str, float]:
+    """Return the seconds of each timer that is named; raises UsageError."""
     from conformance.targets import TIMERS  # noqa: PLC0415 - what `list` does not need is not loaded
 
     timers: dict[str, float] = {}
@@ -94,6 +97,9 @@ def _timers(text: str) -> dict[str, float]:
             name = ""
         if name not in TIMERS:
             message = f"{part!r} is no timer: say name=seconds, with the names {', '.join(TIMERS)}"
+            raise UsageError(message)
+        if not 0 <= timers[name] <= YEAR:
+            message = f"{part!r} is no timer: it takes from 0 to {YEAR} seconds"
             raise UsageError(message)
     return timers
 
@@ -147,10 +153,12 @@ def replaying(
 ) -> None:
     """Perform a plan once more, and tell who said what; exit 1 when something is found."""
     from conformance import plan as plans  # noqa: PLC0415 - what `list` does not need is not loaded
-    from conformance import replay  # noqa: PLC0415 - the same
+    from conformance import replay, trace  # noqa: PLC0415 - the same
+    from conformance.checking import RELAY  # noqa: PLC0415 - the same
     from conformance.targets import Target  # noqa: PLC0415 - the same
 
     read = plans.load(plan)
+    trace.known_mutant(target, RELAY)
     with Target(target, slow=slow, phase=_known_phase(phase)) as relay:
         done = replay.replay(read, relay, phase=phase, slow=slow, out=out)
     replay.told(done, typer.echo)
@@ -226,16 +234,23 @@ def listing(*, as_json: Annotated[bool, typer.Option("--json", help="for machine
 
 @app.command()
 def explain(rule_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Explain a requirement: what it asks, why, what is sent and what a pass looks like."""
+    """Explain a requirement: what it asks, why, what is sent and what a pass looks like; list an area."""
     from conformance import trace  # noqa: PLC0415 - searches the tree
-    from conformance.checking import RELAY, SWEEPING, everything  # noqa: PLC0415 - loads the checks
+    from conformance.checking import RELAY, SWEEPING, everything, unknown  # noqa: PLC0415 - loads the checks
     from conformance.wording import unlinked  # noqa: PLC0415 - loads markupsafe
 
-    rule = spec.requirements().get(rule_id)
+    rules = spec.requirements()
+    rule = rules.get(rule_id)
+    area = [one for one in rules.values() if one.area == rule_id]
+    for one in area:
+        typer.echo(f"{one.id} ({one.level}, {' and '.join(one.roles)}, since {one.since})")
+        typer.echo(unlinked(f"  {one.sentence}"))
     checks = [one for one in everything() if one.id == rule_id]
-    if rule is None and rule_id not in SWEEPING:
-        message = f"{rule_id!r} is the id of no requirement; `list` shows all of them"
+    if rule is None and not area and rule_id not in SWEEPING:
+        message = f"{unknown(rule_id)}; `list` shows every requirement"
         raise UsageError(message)
+    if rule_id in SWEEPING:
+        typer.echo(f"{rule_id} (since {SWEEPING[rule_id]})\n  It judges many requirements at once.")
     if rule is not None:
         typer.echo(f"{rule.id} ({rule.level}, {' and '.join(rule.roles)}, since {rule.since})")
         typer.echo(unlinked(f"  {rule.sentence}\n  Why: {rule.why}\n  Seen: {rule.seen}"))

@@ -51,7 +51,7 @@ class ClientTarget:
         self._ending = False
         kind, _, rest = text.partition(":")
         if kind == "tcp":
-            self._address = resolve(rest)
+            self._address = resolve(rest, named=f"the target {text!r}")
         elif kind == "exec" and rest.strip():
             self._command = split(rest)
         elif text == "ref:":
@@ -59,7 +59,8 @@ class ClientTarget:
         elif kind == "mutant" and rest:
             self._command = [sys.executable, "-m", "tests.mutants", "--client", rest, PLACEHOLDER]
         else:
-            message = f"{text!r} is no client: say exec:COMMAND, tcp:HOST:PORT, ref: or mutant:ID"
+            relay = "; udp: is for a relay: say --role relay" if kind == "udp" else ""
+            message = f"{text!r} is no client: say exec:COMMAND, tcp:HOST:PORT, ref: or mutant:ID{relay}"
             raise UsageError(message)
 
     def start(self, *variants: str) -> None:

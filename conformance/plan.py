@@ -214,13 +214,20 @@ def _validator(kind: str) -> Validator:
 
 def _accept(path: str, value: Any, kind: str) -> None:  # noqa: ANN401 - any JSON value
     error = jsonschema.exceptions.best_match(_validator(kind).iter_errors(value))
+    if error is not None and error.validator == "required":
+        missing = next(one for one in error.validator_value if one not in error.instance)
+        where = (path + error.json_path[1:]).removeprefix(".")
+        if where:
+            _refuse(where, error.instance, f"has no {missing!r}")
+        message = f"the plan has no {missing!r}"
+        raise UsageError(message)
     if error is not None:
-        place = (path + error.json_path[1:]).removeprefix(".") or "the plan"
+        place = (path + error.json_path[1:]).removeprefix(".")
         _refuse(place, error.instance, f"is not what a plan may have there: {error.message[:200]}")
 
 
 def _refuse(path: str, value: object, why: str) -> None:
     text = repr(value)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    message = f"the plan is wrong at {path}: {shown} {why}"
+    message = f"the plan is wrong{f' at {path}' if path else ''}: {shown} {why}"
     raise UsageError(message)

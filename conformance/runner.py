@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from conformance import known, report, spec
+from conformance import known, report, spec, trace
 from conformance.archive import Archive
 from conformance.attempts import AGAIN
 from conformance.checking import RELAY, Check, catalogue, selection
@@ -92,6 +92,7 @@ def perform(order: Order) -> Run:
         message = f"the suite does not judge phase {order.phase!r}: it judges {', '.join(spec.REACHED)}"
         raise UsageError(message)
     chosen = selection(order.only, order.phase, order.role)
+    _sensible(order)
     having = frozenset(one.id for one in catalogue(order.role))
     accepted = known.read(order.known_failures, having)
     if order.out is not None:
@@ -111,6 +112,20 @@ def perform(order: Order) -> Run:
     if order.out is not None:
         report.write(report.build(run), order.out)
     return run
+
+
+def _sensible(order: Order) -> None:
+    """Raise UsageError for a target that is none, or that an option says nothing about."""
+    trace.known_mutant(order.target, order.role)
+    own = order.target.partition(":")[0] in ("ref", "mutant")
+    if order.timers and (own or order.role != RELAY):
+        why = (
+            "its timers are the suite's"
+            if order.role == RELAY
+            else "a client tells its timers by its adapter"
+        )
+        message = f"--timers says nothing about the target {order.target!r}: {why}"
+        raise UsageError(message)
 
 
 def _target(order: Order) -> Target | ClientTarget:

@@ -191,7 +191,7 @@ class Target:
         self._command: list[str] | None = None
         self._address: tuple[str, int] | None = None
         if kind == "udp":
-            self._address = resolve(rest)
+            self._address = resolve(rest, named=f"the target {text!r}")
         elif kind == "exec" and rest.strip():
             self._command = split(rest)
         elif text == "ref:":
@@ -199,7 +199,8 @@ class Target:
         elif kind == "mutant" and rest:
             self._command = [sys.executable, "-m", "tests.mutants", rest, PLACEHOLDER, LINKS]
         else:
-            message = f"{text!r} is no target: say udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID"
+            client = "; tcp: is for the adapter of a client: say --role client" if kind == "tcp" else ""
+            message = f"{text!r} is no relay: say udp:HOST:PORT, exec:COMMAND, ref: or mutant:ID{client}"
             raise UsageError(message)
 
     @property
@@ -444,15 +445,15 @@ def told(words: Sequence[str]) -> dict[str, Any]:
     return ready
 
 
-def resolve(text: str, *, free: bool = False) -> tuple[str, int]:
+def resolve(text: str, *, free: bool = False, named: str = "") -> tuple[str, int]:
     """Return the IP address and port of HOST:PORT; raises UsageError when there is none.
 
-    With `free` port 0 is one: any that is free.
+    With `free` port 0 is one: any that is free. `named` is what the text belongs to, for the complaint.
     """
     host, colon, port = text.rpartition(":")
     least = 0 if free else 1
     if not colon or not host or not port.isdecimal() or not least <= int(port) < 65536:  # noqa: PLR2004
-        message = f"{text!r} is no HOST:PORT"
+        message = f"{named} has {text!r} where HOST:PORT belongs" if named else f"{text!r} is no HOST:PORT"
         raise UsageError(message)
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)

@@ -56,16 +56,29 @@ def has_mutants() -> bool:
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """Return the project's mutants; raises UsageError when they cannot be listed."""
-    command = [sys.executable, "-m", "tests.mutants", "--list"]
+    return tuple(_mutant(entry) for entry in _listed("--list"))
+
+
+@cache
+def _listed(option: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return what the project's mutants say when they are asked so; raises UsageError when they do not."""
+    command = [sys.executable, "-m", "tests.mutants", option]
     try:
         done = subprocess.run(  # noqa: S603 - our own command
             command, cwd=_ROOT, capture_output=True, text=True, timeout=_LISTING, check=False
         )
-        entries: list[Mapping[str, Any]] = json.loads(done.stdout)
-        return tuple(_mutant(entry) for entry in entries)
-    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
-        message = f"the mutants cannot be listed with `python -m tests.mutants --list`: {error}"
+        return json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        message = f"the mutants cannot be listed with `python -m tests.mutants {option}`: {error}"
         raise UsageError(message) from None
+
+
+def known_mutant(target: str, role: str) -> None:
+    """Raise UsageError for a target that is a mutant and none of those that are here."""
+    kind, _, name = target.partition(":")
+    if kind == "mutant" and has_mutants() and name not in _listed("--names")[role]:
+        message = f"no mutant of a {role} is called {name!r}; `trace` shows them all"
+        raise UsageError(message)
 
 
 def _mutant(entry: Mapping[str, Any]) -> Mutant:

@@ -64,6 +64,10 @@ def main(arguments: list[str]) -> int:
         case ["--list"]:
             print(json.dumps(listing()))  # noqa: T201 - the answer
             return 0
+        case ["--names"]:
+            names = {"relay": [*RELAY_MUTANTS | subtle.SUBTLE], "client": sorted(client_rules())}
+            print(json.dumps(names))  # noqa: T201 - the answer
+            return 0
         case ["--touched"]:
             print(json.dumps(footprint.listing()))  # noqa: T201 - the answer
             return 0

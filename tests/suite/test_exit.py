@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from _pytest.capture import CaptureResult
 
-from conformance import cli
+from conformance import cli, spec
 from conformance.verdicts import Exit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +183,7 @@ def test_an_interrupted_run_keeps_its_results(tmp_path: Path, silent: socket.soc
         ("--target", "ref:", "--phase", "3.7"),
         ("--target", "ref:", "--phase", "0", "--only", "REFL"),
         ("--target", "udp:127.0.0.1:4433", "--role", "client"),
-        ("--target", "ref:", "--timers", "lunch=3"),
+        ("--target", "udp:127.0.0.1:1", "--timers", "lunch=3"),
         ("--target", "ref:", "--known-failures", "nowhere.toml"),
         ("--target", "ref:", "--out", "/dev/null/results"),
     ],
@@ -196,6 +196,60 @@ def test_a_command_that_makes_no_sense_is_a_usage_error(
     status, said = here(monkeypatch, capsys, "run", *arguments)
     assert Exit.USAGE == status
     assert 1 == len(said.err.strip().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--target", "udp:"), "the target 'udp:' has '' where HOST:PORT belongs"),
+        (("run", "--target", "udp:127.0.0.1:0"), "'udp:127.0.0.1:0' has '127.0.0.1:0' where HOST:PORT"),
+        (("run", "--role", "client", "--target", "tcp:1"), "the target 'tcp:1' has '1' where HOST:PORT"),
+        (("run", "--target", "tcp:127.0.0.1:1"), "tcp: is for the adapter of a client: say --role client"),
+        (("run", "--role", "client", "--target", "udp:127.0.0.1:1"), "udp: is for a relay: say --role relay"),
+        (("run", "--target", "mutant:NOPE-1"), "no mutant of a relay is called 'NOPE-1'"),
+        (
+            ("run", "--role", "client", "--target", "mutant:CALL-3"),
+            "no mutant of a client is called 'CALL-3'",
+        ),
+        (("run", "--target", "ref:", "--timers", "ring=1"), "--timers says nothing about the target 'ref:'"),
+        (("run", "--target", "udp:127.0.0.1:1", "--timers", "ring=-1"), "'ring=-1' is no timer: it takes"),
+        (("run", "--target", "udp:127.0.0.1:1", "--timers", "ring=nan"), "'ring=nan' is no timer: it takes"),
+        (("run", "--target", "udp:127.0.0.1:1", "--timers", "ring=inf"), "'ring=inf' is no timer: it takes"),
+        (("run", "--target", "udp:127.0.0.1:1", "--timers", "ring=x"), "'ring=x' is no timer: say name="),
+        (("run", "--target", "ref:", "--only", "call-1"), "say CALL-1, ids are in upper case"),
+        (("run", "--target", "ref:", "--only", "call"), "say CALL, ids are in upper case"),
+        (
+            ("run", "--target", "ref:", "--only", "CALL-x"),
+            "no requirement 'CALL-x': CALL has CALL-1 to CALL-",
+        ),
+        (("run", "--target", "ref:", "--only", "CALLS"), "the areas are "),
+        (("explain", "priv-plans"), "say PRIV-PLANS, ids are in upper case"),
+        (("explain", "REG-0"), "there is no requirement 'REG-0': REG has REG-1 to REG-"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
+)
+def test_a_complaint_says_what_is_wrong_and_what_would_be_right(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    """What was given wrongly is named with its rule, in one sentence, before anything is started."""
+    status, said = here(monkeypatch, capsys, *arguments)
+    assert Exit.USAGE == status
+    assert words in sentence(said.err)
+
+
+def test_an_area_and_a_sweeping_check_are_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`explain` lists the requirements of an area, and what judges many of them has a heading too."""
+    _, said = here(monkeypatch, capsys, "explain", "SEC")
+    assert len([one for one in spec.requirements().values() if one.area == "SEC"]) == said.out.count(
+        ", since "
+    )
+    _, said = here(monkeypatch, capsys, "explain", "PRIV-PLANS")
+    assert said.out.startswith("PRIV-PLANS (since 3)\n  It judges many requirements at once.\n")
 
 
 def test_a_command_that_is_not_there_cannot_be_judged(

@@ -84,7 +84,7 @@ def test_nobody_there_is_said() -> None:
 @pytest.mark.parametrize("text", ["udp:127.0.0.1:4433", "exec:", "mutant:", "tcp:here", "client"])
 def test_no_target_is_refused(text: str) -> None:
     """What is no client's target is a usage error that names it."""
-    with pytest.raises(UsageError, match=r"no client|no HOST:PORT|no address"):
+    with pytest.raises(UsageError, match=r"no client|'here' where HOST:PORT|no address"):
         ClientTarget(text)
 
 

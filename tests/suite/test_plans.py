@@ -105,10 +105,23 @@ def test_a_wrong_plan_is_refused_where_it_is_wrong(wrong: dict[str, Any], place:
     assert value in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [[], "plan", None, {"people": {"alice": "7"}}])
-def test_what_is_no_plan_is_refused(value: object) -> None:
-    """Another JSON value, and one without beats, is told to be none."""
-    with pytest.raises(UsageError, match="the plan is wrong at the plan: "):
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([], r"the plan is wrong: \[\] is not what"),
+        ("plan", "the plan is wrong: 'plan' is not what"),
+        (None, "the plan is wrong: None is not what"),
+        ({}, "^the plan has no 'people'$"),
+        ({"people": {"alice": "7"}}, "^the plan has no 'beats'$"),
+        (
+            CALL | {"network": {"alice": {}}, "beats": [[{"does": "offer"}]]},
+            r"the plan is wrong at beats\[0\]\[0\]: .* has no '\w+'$",
+        ),
+    ],
+)
+def test_what_is_no_plan_is_refused(value: object, words: str) -> None:
+    """Another JSON value is told to be none, and of one that lacks something what it lacks."""
+    with pytest.raises(UsageError, match=words):
         plan.read(value)
 
 
