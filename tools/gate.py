@@ -35,8 +35,8 @@ LIMIT = 1200.0
 THINKING, TRAFFIC = ("laws", "unit"), ("loopback", "processes")
 PROOFS = ("scenarios", "suite", "independent", "adapters", "pages")
 """Rooms with a step of their own, which `make test` leaves to the gate: scenes and runs of the suite."""
-ALONE = ("adapters",)
-"""Rooms that leave nothing of the machine to others: compilers take every processor there is."""
+ALONE = ("adapters", "pages")
+"""Rooms that leave nothing of the machine to others: compilers and browsers take every processor there is."""
 ROOMS = (*THINKING, *TRAFFIC, *PROOFS)
 """The rooms of `tests/`, in the order in which the gate goes through them."""
 SKIPPED = "SKIPPED"

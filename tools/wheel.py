@@ -24,8 +24,9 @@ from pathlib import Path
 from tools.setup import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMERS = {"register": 1.0, "ring": 1.0, "media": 1.0, "stream": 1.0}
-"""Seconds; short, so that the checks of time-outs need not wait for the defaults."""
+TIMERS = {"register": 1.0, "ring": 4.0, "media": 1.0, "stream": 1.0}
+"""Seconds; short, so that the checks of time-outs need not wait for the defaults, and so long that a relay
+without a processor ends no call in the middle of a check."""
 RELAY = (
     *("-m", "reference.relay", "--listen", "127.0.0.1:0"),
     *(word for name, seconds in TIMERS.items() for word in (f"--{name}-timeout", str(seconds))),
