@@ -130,7 +130,9 @@ def _failures(results: Results) -> Iterator[dict[str, Any]]:
         anchor = _anchor(rule["id"], numbers[rule["id"]])
         step = check["step"] if check["step"] in range(len(check["dialogue"])) else None
         picture = sequence.select(check["dialogue"], step)
-        drawing = sequence.Drawing(picture, results["role"], step, anchor)
+        said = " ".join(check[one] for one in ("message", "expected", "received"))
+        wrong = sequence.fault(check["dialogue"][step]["what"], said) if step is not None else ""
+        drawing = sequence.Drawing(picture, results["role"], step, anchor, wrong)
         title = f"The dialogue of {check['name']}: {check['message']}"
         yield {
             "rule": rule,

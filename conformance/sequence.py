@@ -1,14 +1,16 @@
 """Sequence: a dialogue as a drawing, for people, and which of its steps are shown.
 
 Rules of this file: the drawing is as wide as a telephone when there are few people, and never higher
-than its bound; the step that shows the failure is never left out, and it is told by colour, by shape and
-in words; the colours are those of the page.
+than its bound; a label stays between the lines of life that its arrow joins, and what is cut of it is told
+by its title; the step that shows the failure is never left out, and it is told by colour, by shape and in
+words, with the member that is wrong where the failure names one; the colours are those of the page.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,9 +25,13 @@ PEOPLE = 8
 """People who have a line of life in the drawing."""
 WIDTH = 316
 _NARROW = 400
-_GUTTER, _LANE, _ROW, _HEAD = 26, 66, 32, 34
+_GUTTER, _LANE, _ROW, _HEAD = 26, 96, 32, 34
 _LETTER = 6.1  # units that a letter of a label takes, about
 _LABEL = 44
+_OVER = 8  # units that a label may be wider than its arrow: its outline keeps the lines away
+_LEAST = 5
+_CERTAIN = 6
+"""Letters of a value that nobody says by accident."""
 _TELLING = ("reason", "accept_mode", "success")
 
 Step = Mapping[str, Any]
@@ -83,6 +89,40 @@ def _brief(words: str) -> str:
     return shown if len(shown) <= _LABEL else f"{shown[: _LABEL - 1]}…"
 
 
+def fit(words: str, letters: int) -> str:
+    """Return a label of so many letters: of `Register{true}` the name is cut before what it tells."""
+    if len(words) <= letters:
+        return words
+    name, brace, telling = words.partition("{")
+    left = letters - len(telling) - 2
+    return f"{name[:left]}…{{{telling}" if brace and left >= _LEAST else f"{words[: letters - 1]}…"
+
+
+def fault(what: object, said: str) -> str:
+    """Return the member of a message that the words of a failure name, or whose value they have; or nothing.
+
+    What the label of the message shows already is not said again.
+    """
+    body = next(iter(what.values())) if isinstance(what, dict) and len(what) == 1 else None
+    if not isinstance(body, dict):
+        return ""
+    words = {*re.findall(r"\w+", said)}
+    members = [(name, _telling(value)) for name, value in _members(body)]
+    valued = [one for one in members if len(one[1]) >= _CERTAIN and one[1] in said]
+    named = [one for one in members if one[0] in words]
+    chosen = [one for one in valued if one in named] or valued or named
+    if not chosen or label(what).endswith(f"{{{chosen[0][1]}}}"):
+        return ""
+    return visible(" = ".join(chosen[0]))
+
+
+def _members(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every member with its value, and of a list with each of its values."""
+    for name, value in body.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield name, one
+
+
 def is_fence(step: Step) -> bool:
     """Tell whether a step is one of the suite's own Pings or the Pong to it."""
     what = step["what"]
@@ -117,8 +157,14 @@ def _people(dialogue: Sequence[Step], telling: Sequence[int], failing: int | Non
 class Drawing:
     """Draws one dialogue as SVG."""
 
-    def __init__(self, picture: Picture, implementation: str, failing: int | None, anchor: str) -> None:
-        """Place the lines of life: the implementation under test stands in the middle."""
+    def __init__(
+        self, picture: Picture, implementation: str, failing: int | None, anchor: str, wrong: str = ""
+    ) -> None:
+        """Place the lines of life: the implementation under test stands in the middle.
+
+        `wrong` is the member of the failing step that is wrong, if that is known.
+        """
+        self._wrong = wrong
         self._picture = picture
         self._failing = failing
         self._anchor = anchor
@@ -203,12 +249,13 @@ class Drawing:
         return Markup(
             '<g id="{anchor}-step" class="offence"><rect class="band" x="0" y="{top}" width="{width}" '
             'height="{height}" rx="4"/>{arrow}<path class="cross" d="M{left} {low}l9 9m0 -9l-9 9"/>'
-            '<text class="verdict" x="{middle}" y="{below}" text-anchor="middle">{words}</text></g>'
+            '<text class="verdict" x="{middle}" y="{below}" text-anchor="middle">{words}</text>{member}</g>'
         ).format(
             anchor=self._anchor,
             top=_unit(y - 21),
             width=self._width,
-            height=_ROW + 18,
+            height=_ROW + (_ROW if self._wrong else 18),
+            member=self._member(y + 33) if self._wrong else "",
             left=_unit((self._width + _GUTTER) / 2 - len(words) * _LETTER / 2 - 20),
             arrow=self._arrow(row, step, y, "missing" if missing else "wrong"),
             low=_unit(y + 9.5),
@@ -217,22 +264,31 @@ class Drawing:
             words=words,
         )
 
+    def _member(self, y: float) -> Markup:
+        """Draw the member that is wrong."""
+        words = fit(self._wrong, int((self._width - _GUTTER) / _LETTER))
+        return Markup(
+            '<text class="fault" x="{x}" y="{y}" text-anchor="middle"><title>{whole}</title>{words}</text>'
+        ).format(x=_unit((self._width + _GUTTER) / 2), y=_unit(y), whole=self._wrong, words=words)
+
     def _arrow(self, row: Shown, step: Step, y: float, kind: str) -> Markup:
         person, middle = self._places[step["who"]], self._places[""]
         begin, end = (person, middle) if step["direction"] == "->" else (middle, person)
         forward = 1 if end > begin else -1
-        words = label(step["what"])
+        whole = label(step["what"])
+        words = fit(whole, int((abs(end - begin) + _OVER) / _LETTER))
         half = len(words) * _LETTER / 2
         center = min(max((begin + end) / 2, _GUTTER + half), self._width - half - 2)
         return Markup(
             '<text class="number" x="22" y="{y4}" text-anchor="end">{number}</text>'
-            '<g class="{kind}"><line class="arrow" x1="{begin}" y1="{y}" x2="{neck}" y2="{y}"/>'
+            '<g class="{kind}">{title}<line class="arrow" x1="{begin}" y1="{y}" x2="{neck}" y2="{y}"/>'
             '<path class="tip" d="M{end} {y}l{back} -4v8z"/>'
             '<text class="label" x="{center}" y="{above}" text-anchor="middle">{words}</text></g>'
         ).format(
             y4=_unit(y + 4),
             number=row.place + 1,
             kind=kind,
+            title=Markup("<title>{}</title>").format(whole) if whole != words else "",
             begin=_unit(begin),
             neck=_unit(end - 7 * forward),
             end=_unit(end),

@@ -422,6 +422,72 @@ def test_a_step_has_a_short_label(what: object, words: str) -> None:
     assert words == sequence.label(what)
 
 
+@pytest.mark.parametrize(
+    ("words", "letters", "shown"),
+    [
+        ("DirectCallOffer", 15, "DirectCallOffer"),
+        ("DirectCallOffer", 12, "DirectCallO…"),
+        ("RegisterPresenceAck{true}", 16, "RegisterP…{true}"),
+        ("Hangup{a reason without end}", 12, "Hangup{a re…"),
+    ],
+)
+def test_a_label_is_cut_to_its_place(words: str, letters: int, shown: str) -> None:
+    """What is too long is cut, and before that which a message tells, as long as its name can be known."""
+    assert (shown, True) == (sequence.fit(words, letters), len(shown) <= letters)
+
+
+def test_a_label_stays_between_its_lines() -> None:
+    """However many people there are, no label is wider than its arrow, and its title has what was cut."""
+    told = {"RegisterPresenceAck": {"success": True}}
+    steps = [CAME | {"who": f"p{number}", "what": told} for number in range(sequence.PEOPLE)]
+    text = page.html(failing(len(steps) - 1, *steps))
+    arrows = re.findall(r'x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"[^>]*/><path class="tip"', text)
+    labels = re.findall(r'<text class="label"[^>]*>([^<]*)</text>', text)
+    assert sequence.PEOPLE == len(arrows) == len(labels)
+    for (begin, end), label in zip(arrows, labels, strict=True):
+        assert len(label) * 6.1 <= abs(float(begin) - float(end)) + 7 + 8
+    assert "<title>RegisterPresenceAck{true}</title>" in text
+    assert [] == [one for one in labels if not one.endswith("{true}")]
+
+
+OFFER = {
+    "DirectCallOffer": {
+        "call_id": "c0ffee",
+        "caller_alias": None,
+        "caller_local_addrs": ["192.0.2.1:40001", "192.0.2.2:40002"],
+        "caller_reflexive_addr": "198.51.100.9:40003",
+        "direct_ok": True,
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "shown"),
+    [
+        (OFFER, "bob read the address '198.51.100.9:40003'", "caller_reflexive_addr = 198.51.100.9:40003"),
+        (OFFER, "192.0.2.2:40002 reached bob", "caller_local_addrs = 192.0.2.2:40002"),
+        (OFFER, "direct_ok was said too early", "direct_ok = true"),
+        (OFFER, "caller_local_addrs has 192.0.2.1:40001", "caller_local_addrs = 192.0.2.1:40001"),
+        (OFFER, "it came too early", ""),
+        (CAME["what"], "alice waited for Hangup with reason 'Timeout'", ""),
+        ({"close": 5, "reason": "x"}, "reason", ""),
+        ({"Wave": {HOSTILE: HOSTILE}}, HOSTILE, f"{wording.visible(HOSTILE)} = {wording.visible(HOSTILE)}"),
+        ("Pong", "Pong", ""),
+    ],
+)
+def test_the_member_that_is_wrong_is_known(what: object, said: str, shown: str) -> None:
+    """The member that a failure names, or whose value it says, is told, unless the label has it already."""
+    assert shown == sequence.fault(what, said)
+
+
+def test_the_member_that_is_wrong_is_drawn() -> None:
+    """Beside the step that shows a failure stands its wrong member; what is cut of it is in its title."""
+    outcome = Outcome("PRIV-1", "t", Verdict.FAIL, f"it has {'a' * 99}", step=0)
+    outcome = replace(outcome, dialogue=(CAME | {"what": {"DirectCallOffer": {"caller_alias": "a" * 99}}},))
+    text = page.html(report.build(Run("ref:", "7", 3, [outcome], exit_status=Exit.FAILED)))
+    assert f"<title>caller_alias = {'a' * 99}</title>caller_alias = aaa" in text
+
+
 def test_prose_becomes_links_and_code() -> None:
     """Of Markdown a sentence keeps code, emphasis and the links that lead into the page."""
     text = wording.prose("A `<x>` of [WIRE-4](wire.md) and [call](call.md#a), *so*", {"WIRE-4": "WIRE-4"})
