@@ -224,7 +224,7 @@ def test_a_command_that_makes_no_sense_is_a_usage_error(
         ),
         (("run", "--target", "ref:", "--only", "CALLS"), "the areas are "),
         (("explain", "priv-plans"), "say PRIV-PLANS, ids are in upper case"),
-        (("explain", "REG-0"), "there is no requirement 'REG-0': REG has REG-1 to REG-"),
+        (("explain", "REG-x"), "there is no requirement 'REG-x': REG has REG-1 to REG-"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, tuple) else "",
 )
