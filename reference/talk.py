@@ -16,7 +16,7 @@ from reference.clock import Pace
 from reference.core import media
 from reference.core.playout import Playout
 from reference.devices import Microphone, Speaker
-from reference.opus import FRAME_MILLISECONDS, SILENCE, AudioError, Decoder, Encoder
+from reference.opus import SILENCE, AudioError, Decoder, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +124,7 @@ class Talk:
             if thing is not None:
                 thing.close()
         counts: dict[str, float] = {"sent": self.sent, "received": self.playout.received}
-        counts |= {"lost": self.playout.lost, "unheard": round(self.unheard * FRAME_MILLISECONDS / 1000, 1)}
+        counts |= {"lost": self.playout.lost, "unheard": round(self.unheard * media.FRAME_MS / 1000, 1)}
         return counts if self.ready else {}
 
     def _open(self, plan: AudioPlan) -> Iterator[Frame]:
